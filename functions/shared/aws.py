@@ -1,0 +1,59 @@
+"""The boto3 clients of a function: made once, and counting what they call.
+
+Counts are logged at the end of each invocation (see `shared.observe`): they are what an invocation costs, and the
+evidence for its role's permissions.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Literal, overload
+
+import boto3
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sqs import SQSClient
+
+CALLS: Counter[str] = Counter()
+"""AWS calls since the last `take_calls`, as `service:Operation`."""
+
+# Vendors and AWS both get their retries from the queue: inside an invocation a short, bounded effort is enough.
+_CONFIG = Config(
+    connect_timeout=2,
+    read_timeout=8,
+    retries={"mode": "standard", "max_attempts": 3},
+    # Requests are built by our own code from typed values; botocore's validation costs a tenth of a put.
+    parameter_validation=False,
+    tcp_keepalive=True,
+)
+
+
+@overload
+def client(service: Literal["dynamodb"]) -> DynamoDBClient: ...
+@overload
+def client(service: Literal["s3"]) -> S3Client: ...
+@overload
+def client(service: Literal["secretsmanager"]) -> SecretsManagerClient: ...
+@overload
+def client(service: Literal["sqs"]) -> SQSClient: ...
+def client(service: Literal["dynamodb", "s3", "secretsmanager", "sqs"]) -> object:
+    """A client of this service that counts its calls in `CALLS`."""
+    made = boto3.client(service, config=_CONFIG)
+    made.meta.events.register("before-call.*", _count)
+    return made
+
+
+def _count(model: object, **_: object) -> None:
+    service = model.service_model.service_name  # type: ignore[attr-defined]  # botocore has no public types
+    CALLS[f"{service}:{model.name}"] += 1  # type: ignore[attr-defined]
+
+
+def take_calls() -> dict[str, int]:
+    """The calls counted since the last time, which are then forgotten."""
+    counted = dict(CALLS)
+    CALLS.clear()
+    return counted
