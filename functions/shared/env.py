@@ -33,7 +33,8 @@ class Settings:
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self:
         """Reads all fields. Raises ValueError naming the variable that is missing or wrong."""
         hints = typing.get_type_hints(cls)
-        return cls(**{f.name: _read(f, hints[f.name], environ) for f in dataclasses.fields(cls)})
+        values: dict[str, typing.Any] = {f.name: _read(f, hints[f.name], environ) for f in dataclasses.fields(cls)}
+        return cls(**values)
 
     def to_environment(self) -> dict[str, str]:
         """The environment variables that `from_environment` reads back as an equal value."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 class SendbridgeError(Exception):
-    """Base of all errors raised on purpose. `reason` is safe to log, to park and to show: it never holds a secret or an address."""
+    """Base of all errors raised on purpose. `reason` may be logged, parked and shown: it holds no secret and no address."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -28,7 +28,7 @@ class Permanent(SendbridgeError):
 
 
 class Misconfigured(SendbridgeError):
-    """Nothing will succeed until a person changes something (credentials, a definition): the circuit opens and an alarm goes off."""
+    """Nothing will succeed until a person changes something: the circuit opens and an alarm goes off."""
 
 
 class Unauthorized(SendbridgeError):

@@ -1,0 +1,98 @@
+"""The catalogue of definitions as functions see it: in memory for at most `ttl` seconds, so that an edit needs no deploy
+and a hot path reads nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from pydantic import JsonValue
+
+from shared.clock import Clock
+from shared.definitions import SECRET, Definition
+from shared.errors import Misconfigured
+from shared.secrets import Secrets
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+D = TypeVar("D", bound=Definition)
+
+
+@dataclass(frozen=True)
+class Versioned(Generic[D]):
+    """A definition and its version (1, 2, …)."""
+
+    definition: D
+    version: int
+
+
+class Catalogue(Generic[D]):
+    """All current definitions of one kind, by name. `secrets` is given where secret fields are needed."""
+
+    def __init__(
+        self,
+        model: type[D],
+        kind: str,
+        *,
+        table: str,
+        dynamodb: DynamoDBClient,
+        clock: Clock,
+        ttl: float,
+        secrets: Secrets | None = None,
+    ) -> None:
+        self._model, self._kind = model, kind
+        self._table, self._dynamodb, self._clock, self._ttl, self._secrets = table, dynamodb, clock, ttl, secrets
+        self._read_at = float("-inf")
+        self._current: dict[str, Versioned[D]] = {}
+
+    def all(self) -> Mapping[str, Versioned[D]]:
+        """Every current definition, read again when older than `ttl` seconds."""
+        now = self._clock().timestamp()
+        if now - self._read_at >= self._ttl:
+            self._current = dict(self._load(row) for row in self._rows())
+            self._read_at = now
+        return self._current
+
+    def get(self, name: str) -> Versioned[D] | None:
+        """The current definition of this name, or None."""
+        return self.all().get(name)
+
+    def require(self, name: str) -> Versioned[D]:
+        """Like `get`. Raises Misconfigured if there is none."""
+        found = self.get(name)
+        if found is None:
+            raise Misconfigured(f"there is no {self._kind} named {name!r}")
+        return found
+
+    def _rows(self) -> list[tuple[str, int, str]]:
+        pages = self._dynamodb.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="pk = :kind",
+            ExpressionAttributeValues={":kind": {"S": self._kind}},
+        )
+        return [(i["sk"]["S"], int(i["version"]["N"]), i["body"]["S"]) for page in pages for i in page["Items"]]
+
+    def _load(self, row: tuple[str, int, str]) -> tuple[str, Versioned[D]]:
+        name, version, text = row
+        known = self._current.get(name)
+        if known is not None and known.version == version:
+            return name, known
+        body = json.loads(text)
+        if self._secrets is not None:
+            body = unmask(body, self._secrets.read(f"definition/{self._kind}/{name}") or {})
+            return name, Versioned(self._model.model_validate(body), version)
+        return name, Versioned(self._model.model_validate(unmask(body, {})), version)
+
+
+def unmask(body: JsonValue, values: Mapping[str, JsonValue], path: str = "") -> JsonValue:
+    """Puts each secret value, kept under its path (`/auth/client_secret`), back where the stored body has the mark."""
+    if body == SECRET:
+        return values.get(path, "")
+    if isinstance(body, dict):
+        return {key: unmask(value, values, f"{path}/{key}") for key, value in body.items()}
+    if isinstance(body, list):
+        return [unmask(value, values, f"{path}/{index}") for index, value in enumerate(body)]
+    return body

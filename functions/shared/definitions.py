@@ -1,0 +1,203 @@
+"""Definitions: what people configure. Validated here once, for the admin API, the command line and the functions alike.
+
+A secret field is `SecretStr`: its value lives in Secrets Manager, the table's row holds `{"secret": true}` in its place.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, StringConstraints, model_validator
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+", max_length=2000)]
+EventName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Path = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_@$-]+(\.[A-Za-z0-9_@$-]+)*$", max_length=200)]
+"""Where a value is in a JSON body: keys and list positions joined by dots."""
+
+EngagementType = Literal[
+    "sent", "delivered", "deferred", "opened", "clicked", "bounced", "complained", "unsubscribed", "failed", "other"
+]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Definition(_Part):
+    """What all definitions have."""
+
+    name: Name
+    description: Annotated[str, StringConstraints(max_length=500)] = ""
+
+
+class Tracker(Definition):
+    """What may post behaviour to `/v1/events/{name}`."""
+
+    format: Literal["standard_webhooks"] = "standard_webhooks"
+    secrets: tuple[SecretStr, ...] = Field(min_length=1, max_length=2)
+    """Signing secrets, newest first; two are valid at once while a key is rotated."""
+
+
+class Template(Definition):
+    """The content of a message: Liquid."""
+
+    subject: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+    html: Annotated[str, StringConstraints(min_length=1, max_length=200_000)]
+    text: Annotated[str, StringConstraints(max_length=200_000)] = ""
+    defaults: dict[str, JsonValue] = {}
+    """Values for variables that a message lacks."""
+
+
+class Cart(_Part):
+    """How the cart is kept from events: items by `key`, added and removed."""
+
+    add: EventName = "Product Added"
+    remove: EventName = "Product Removed"
+    key: Path = "product_id"
+
+
+class Trigger(Definition):
+    """A visit that includes one thing and lacks another, then silence: the message to send."""
+
+    kind: Literal["abandonment"] = "abandonment"
+    enabled: bool = True
+    trackers: tuple[Name, ...] = ()
+    """Only visits of these trackers; all if empty."""
+    must_include: tuple[EventName, ...] = Field(min_length=1, max_length=20)
+    must_not_include: tuple[EventName, ...] = Field(default=(), max_length=20)
+    wait_seconds: int = Field(ge=1, le=30 * 86400)
+    """Seconds without any event of the visit after which the trigger fires."""
+    validity_seconds: int = Field(default=86400, ge=1, le=30 * 86400)
+    """Seconds after firing beyond which the message is not sent any more."""
+    cart: Cart = Cart()
+    cancelled_as: Annotated[str, StringConstraints(min_length=1, max_length=100)] = "order placed"
+    """The reason on the trace of a visit that did what it must not include."""
+    template: Name
+    integration: Name
+    campaign: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    delivery: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+
+    @model_validator(mode="after")
+    def _can_fire(self) -> Trigger:
+        if both := set(self.must_include) & set(self.must_not_include):
+            raise ValueError(f"{sorted(both)[0]!r} is both in must_include and in must_not_include, so it can never fire")
+        return self
+
+
+class NoAuth(_Part):
+    """No authentication beyond the integration's headers."""
+
+    type: Literal["none"] = "none"
+
+
+class BasicAuth(_Part):
+    """User and password in every request."""
+
+    type: Literal["basic"]
+    username: str
+    password: SecretStr
+
+
+class OAuth2(_Part):
+    """OAuth 2.0 client credentials (RFC 6749, section 4.4)."""
+
+    type: Literal["oauth2"]
+    token_url: Url
+    client_id: str
+    client_secret: SecretStr
+    client_id_key: str = "client_id"
+    client_secret_key: str = "client_secret"
+    send_credentials_in: Literal["body", "header"] = "body"
+    scope: str = ""
+    audience: str = ""
+    parameters: dict[str, str] = {}
+    """More form fields of the token request."""
+    token_field: Path = "access_token"
+    lifetime_field: Path = "expires_in"
+    default_lifetime_seconds: int = Field(default=300, ge=10)
+    """Used when the answer names no lifetime."""
+
+
+Auth = Annotated[NoAuth | BasicAuth | OAuth2, Field(discriminator="type")]
+
+
+class Webhook(_Part):
+    """How the ESP tells what became of messages, and where each value is in what it posts."""
+
+    signature: Literal["standard_webhooks"] = "standard_webhooks"
+    secrets: tuple[SecretStr, ...] = Field(min_length=1, max_length=2)
+    events: Path | Literal[""] = ""
+    """Where the list of events is; empty if the body is the list, or one event."""
+    id: Path = "id"
+    type: Path = "type"
+    types: dict[str, EngagementType]
+    time: Path = "time"
+    message_id: Path = "metadata.message_id"
+    """Our message id, as planted in the request's body."""
+    url: Path = "url"
+    bounce_type: Path = "bounce.type"
+    hard_bounces: tuple[str, ...] = ("hard",)
+    code: Path = "bounce.code"
+    reason: Path = "bounce.reason"
+
+
+class Integration(Definition):
+    """One channel through one ESP."""
+
+    channel: Literal["email"] = "email"
+    connector: Literal["rest"] = "rest"
+    url: Url
+    method: Literal["POST", "PUT"] = "POST"
+    headers: dict[str, str] = {}
+    secret_headers: dict[str, SecretStr] = {}
+    auth: Auth = NoAuth()
+    body: dict[str, JsonValue]
+    """The JSON to post: each string is Liquid; a string that is one placeholder keeps the value's type."""
+    message_id_path: Path = "id"
+    """Where the ESP's own message id is in its answer."""
+    idempotency_header: str = ""
+    """Header for our message id, if the ESP promises to send once per value."""
+    timeout_seconds: float = Field(default=10, gt=0, le=25)
+    webhook: Webhook
+
+
+class Destination(Definition):
+    """A CRM that engagements are written to. `name` is one of the deployment's `crm_destinations`."""
+
+    connector: Literal["dynamics"] = "dynamics"
+    url: Url
+    auth: OAuth2
+    events: tuple[EngagementType, ...] = ("sent", "opened", "clicked", "bounced")
+    """Which engagements become activities."""
+    activities: dict[EngagementType, Name] = {
+        "sent": "sb_emailsend",
+        "opened": "sb_emailopen",
+        "clicked": "sb_emailclick",
+        "bounced": "sb_emailbounce",
+    }
+    """Logical names of the custom activity tables."""
+    column_prefix: str = "sb_"
+    contact_key: Path = "emailaddress1"
+    """The contact's column that is compared with the profile's email."""
+    owner: str = ""
+    """Id of the system user who owns what is written; the application user if empty."""
+    follow_up_clicks: bool = True
+    follow_up_bounces: bool = True
+    follow_up_days: int = Field(default=2, ge=0, le=365)
+    timeout_seconds: float = Field(default=20, gt=0, le=25)
+
+
+Kind = Literal["tracker", "template", "integration", "destination", "trigger"]
+
+KINDS: dict[Kind, type[Definition]] = {
+    # In the order in which they may be applied: what refers comes after what it refers to.
+    "tracker": Tracker,
+    "template": Template,
+    "integration": Integration,
+    "destination": Destination,
+    "trigger": Trigger,
+}
+
+SECRET = {"secret": True}
+"""Stands in a stored definition where a secret value was."""

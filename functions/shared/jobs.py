@@ -1,0 +1,117 @@
+"""What travels on the queues."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue, PlainSerializer
+
+from shared.clock import iso
+from shared.definitions import EngagementType
+
+Time = Annotated[AwareDatetime, PlainSerializer(iso, return_type=str, when_used="json")]
+
+
+class _Job(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Hop(_Job):
+    """One step of a message's trace: where, when, what, and why."""
+
+    at: Time
+    hop: str
+    what: str
+    reason: str = ""
+    data: dict[str, JsonValue] = {}
+    """Figures: lateness in seconds, calls made, HTTP status, milliseconds."""
+
+
+class TrackerEvent(_Job):
+    """One thing a visitor did, normalised."""
+
+    id: str
+    tracker: str
+    name: str
+    at: Time
+    """When it happened, by the tracker's clock."""
+    received_at: Time
+    anonymous_id: str | None = None
+    user_id: str | None = None
+    properties: dict[str, JsonValue] = {}
+    traits: dict[str, JsonValue] = {}
+    """What the tracker says of the person: `email`, `first_name`, …"""
+
+
+class EventsJob(_Job):
+    """Queue `events`: the tracker events of one post (or of a part of it)."""
+
+    events: tuple[TrackerEvent, ...]
+
+
+class TimerJob(_Job):
+    """Queue `timers`: look at this visit, it may be due."""
+
+    visit_id: str
+
+
+class MessageJob(_Job):
+    """Queue `messages`: a trigger's decision about one visit."""
+
+    message_id: str
+    trigger: str
+    trigger_version: int
+    visit_id: str
+    profile_id: str | None
+    decided: Literal["send", "skip"]
+    reason: str = ""
+    """Why it is skipped (`order placed`, `no profile`)."""
+    campaign: str
+    delivery: str
+    template: str
+    integration: str
+    decided_at: Time
+    anchor_at: Time
+    """Time of the newest event that the decision knew: a later excluded event cancels the send."""
+    valid_until: Time
+    context: dict[str, JsonValue] = {}
+    """Variables for the template: `cart` (list), `events` (list), `event` (the last qualifying one)."""
+    hops: tuple[Hop, ...] = ()
+
+
+class Engagement(_Job):
+    """One thing that became of a message."""
+
+    id: str
+    message_id: str
+    integration: str
+    type: EngagementType
+    at: Time
+    received_at: Time
+    url: str = ""
+    hard: bool = False
+    code: str = ""
+    reason: str = ""
+
+
+class EngagementsJob(_Job):
+    """Queue `engagements`: the engagements of one post, or of one batch of sends."""
+
+    engagements: tuple[Engagement, ...]
+
+
+class CrmJob(_Job):
+    """Queue `crm-{destination}`: one engagement for the contact's timeline."""
+
+    destination: str
+    engagement_id: str
+    message_id: str
+    profile_id: str
+    type: EngagementType
+    at: Time
+    campaign: str
+    delivery: str
+    mirror_url: str
+    url: str = ""
+    code: str = ""
+    reason: str = ""

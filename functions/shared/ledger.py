@@ -1,0 +1,228 @@
+"""The ledger: one row a message, from the decision to its last engagement, with its trace."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import JsonValue
+
+from shared.clock import Clock, from_iso, iso
+from shared.jobs import Engagement, Hop, MessageJob
+from shared.rows import Row, read_rows, texts
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
+
+Status = Literal["sending", "waiting", "sent", "skipped", "parked"]
+
+DONE: frozenset[Status] = frozenset({"sent", "skipped", "parked"})
+
+
+@dataclass(frozen=True)
+class Message:
+    """A row of the ledger."""
+
+    id: str
+    status: Status
+    trigger: str
+    visit_id: str
+    profile_id: str | None
+    campaign: str
+    delivery: str
+    integration: str
+    created_at: datetime
+    attempts: int
+    lease_until: float
+    esp_message_id: str
+    trace: tuple[Hop, ...]
+    engagements: Mapping[str, str]
+    """Engagement id → its type, of those recorded."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The result of asking to send a message: `mine` if it is ours to send; `again` if an earlier attempt may have gone out."""
+
+    mine: bool
+    again: bool
+    message: Message
+
+
+class Ledger:
+    """The messages table. `retention` is how many seconds after creation a row may be deleted."""
+
+    def __init__(self, client: DynamoDBClient, table: str, clock: Clock, retention: int) -> None:
+        self._client, self._table, self._clock, self._retention = client, table, clock, retention
+
+    def claim(self, job: MessageJob, lease_seconds: int) -> Claim:
+        """Takes the message for `lease_seconds`, creating its row: at most one caller has it at a time, none once it is done."""
+        now = self._clock().timestamp()
+        try:
+            answer = self._client.update_item(
+                TableName=self._table,
+                Key={"pk": {"S": job.message_id}},
+                UpdateExpression=_CREATE + ", #status = :sending, lease_until = :until ADD attempts :one, unsettled :one",
+                ConditionExpression="attribute_not_exists(pk) OR #status = :waiting"
+                " OR (#status = :sending AND lease_until < :now)",
+                ExpressionAttributeNames={"#status": "status", "#trigger": "trigger"},
+                ExpressionAttributeValues={
+                    **self._created(job),
+                    ":sending": {"S": "sending"},
+                    ":waiting": {"S": "waiting"},
+                    ":until": {"N": str(now + lease_seconds)},
+                    ":now": {"N": str(now)},
+                    ":one": {"N": "1"},
+                },
+                ReturnValues="ALL_NEW",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except self._client.exceptions.ConditionalCheckFailedException as refused:
+            return Claim(False, False, _message(refused.response["Item"]))  # type: ignore[typeddict-item]
+        message = _message(answer["Attributes"])
+        return Claim(True, int(answer["Attributes"]["unsettled"]["N"]) > 1, message)
+
+    def settle(self, message_id: str, status: Status, hops: Sequence[Hop], esp_message_id: str = "") -> None:
+        """Writes what became of a claimed message and frees it. `waiting` means it may be claimed again."""
+        self._set(
+            message_id,
+            "SET #status = :status, esp_message_id = :esp, trace = list_append(trace, :hops) REMOVE lease_until, unsettled",
+            {":status": {"S": status}, ":esp": {"S": esp_message_id}, ":hops": _hops(hops)},
+            {"#status": "status"},
+        )
+
+    def skip(self, job: MessageJob, hops: Sequence[Hop]) -> None:
+        """Records a message that is not to be sent; does nothing if its row is there already."""
+        values = self._created(job)
+        values[":hops"] = _hops([*job.hops, *hops])
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key={"pk": {"S": job.message_id}},
+                UpdateExpression=_CREATE + ", #status = :skipped",
+                ConditionExpression="attribute_not_exists(pk)",
+                ExpressionAttributeNames={"#status": "status", "#trigger": "trigger"},
+                ExpressionAttributeValues={**values, ":skipped": {"S": "skipped"}},
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return
+
+    def record(self, message_id: str, engagements: Iterable[Engagement], hops: Sequence[Hop]) -> None:
+        """Adds engagements with their hops to a message's row; those already there stay as they are."""
+        values: dict[str, AttributeValueTypeDef] = {":hops": _hops(hops)}
+        names: dict[str, str] = {}
+        sets = ["trace = list_append(trace, :hops)"]
+        for index, engagement in enumerate(engagements):
+            names[f"#e{index}"], values[f":e{index}"] = engagement.id, {"S": engagement.type}
+            sets.append(f"engagements.#e{index} = if_not_exists(engagements.#e{index}, :e{index})")
+        self._set(message_id, "SET " + ", ".join(sets), values, names)
+
+    def note(self, message_id: str, hop: Hop) -> None:
+        """Adds one hop to a message's trace."""
+        self._set(message_id, "SET trace = list_append(trace, :hops)", {":hops": _hops([hop])})
+
+    def read(self, message_id: str) -> Message | None:
+        """One message, consistently; None if there is no row."""
+        return self.read_all([message_id]).get(message_id)
+
+    def read_all(self, message_ids: Iterable[str]) -> dict[str, Message]:
+        """Those of these messages that have a row, by id, read consistently."""
+        rows = read_rows(self._client, self._table, message_ids)
+        return {key: _message(row) for key, row in rows.items()}
+
+    def of_visit(self, visit_id: str) -> list[str]:
+        """Ids of the newest hundred messages of a visit, newest first."""
+        answer = self._client.query(
+            TableName=self._table,
+            IndexName="by_visit",
+            KeyConditionExpression="visit_id = :visit",
+            ExpressionAttributeValues={":visit": {"S": visit_id}},
+            ScanIndexForward=False,
+            Limit=100,
+        )
+        return [item["pk"]["S"] for item in answer["Items"]]
+
+    def _created(self, job: MessageJob) -> dict[str, AttributeValueTypeDef]:
+        return {
+            ":trigger": {"S": job.trigger},
+            ":visit": {"S": job.visit_id},
+            ":profile": {"S": job.profile_id or ""},
+            ":campaign": {"S": job.campaign},
+            ":delivery": {"S": job.delivery},
+            ":integration": {"S": job.integration},
+            ":created": {"S": iso(job.decided_at)},
+            ":none": {"S": ""},
+            ":empty": {"M": {}},
+            ":expires": {"N": str(int(job.decided_at.timestamp()) + self._retention)},
+            ":hops": _hops(job.hops),
+        }
+
+    def _set(
+        self,
+        message_id: str,
+        update: str,
+        values: Mapping[str, AttributeValueTypeDef],
+        names: Mapping[str, str] | None = None,
+    ) -> None:
+        self._client.update_item(
+            TableName=self._table,
+            Key={"pk": {"S": message_id}},
+            UpdateExpression=update,
+            ConditionExpression="attribute_exists(#pk)",
+            ExpressionAttributeNames={"#pk": "pk", **(names or {})},
+            ExpressionAttributeValues=values,
+        )
+
+
+_CREATE = (
+    "SET #trigger = :trigger, visit_id = :visit, profile_id = :profile, campaign = :campaign, delivery = :delivery,"
+    " integration = :integration, created_at = :created, expires_at = :expires,"
+    " esp_message_id = if_not_exists(esp_message_id, :none), engagements = if_not_exists(engagements, :empty),"
+    " trace = if_not_exists(trace, :hops)"
+)
+
+
+def _hops(hops: Sequence[Hop]) -> AttributeValueTypeDef:
+    return {"L": [{"S": hop.model_dump_json(exclude_defaults=True)} for hop in hops]}
+
+
+def _message(item: Row) -> Message:
+    return Message(
+        id=item["pk"]["S"],
+        status=item["status"]["S"],  # type: ignore[arg-type]  # written by this class only
+        trigger=item["trigger"]["S"],
+        visit_id=item["visit_id"]["S"],
+        profile_id=item["profile_id"]["S"] or None,
+        campaign=item["campaign"]["S"],
+        delivery=item["delivery"]["S"],
+        integration=item["integration"]["S"],
+        created_at=from_iso(item["created_at"]["S"]),
+        attempts=int(item["attempts"]["N"]) if "attempts" in item else 0,
+        lease_until=float(item["lease_until"]["N"]) if "lease_until" in item else 0,
+        esp_message_id=item["esp_message_id"]["S"],
+        trace=tuple(Hop.model_validate_json(hop["S"]) for hop in item["trace"]["L"]),
+        engagements=texts(item["engagements"]),
+    )
+
+
+def as_json(message: Message) -> dict[str, JsonValue]:
+    """A message as the admin API shows it."""
+    return {
+        "message_id": message.id,
+        "status": message.status,
+        "trigger": message.trigger,
+        "visit_id": message.visit_id,
+        "profile_id": message.profile_id,
+        "campaign": message.campaign,
+        "delivery": message.delivery,
+        "integration": message.integration,
+        "created_at": iso(message.created_at),
+        "attempts": message.attempts,
+        "esp_message_id": message.esp_message_id,
+        "engagements": dict(message.engagements),
+        "trace": [json.loads(hop.model_dump_json()) for hop in message.trace],
+    }

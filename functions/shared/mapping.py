@@ -1,0 +1,25 @@
+"""Reading values out of somebody else's JSON by a path a user typed (`data.items.0.id`)."""
+
+from __future__ import annotations
+
+from pydantic import JsonValue
+
+
+def at(value: JsonValue, path: str) -> JsonValue:
+    """What is at this path; None if nothing is there. The empty path is the value itself."""
+    for step in path.split(".") if path else ():
+        if isinstance(value, dict):
+            value = value.get(step)
+        elif isinstance(value, list) and step.isdigit() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            return None
+    return value
+
+
+def text_at(value: JsonValue, path: str, *, limit: int = 2000) -> str:
+    """The string or number at this path as text, cut at `limit` characters; empty if there is none."""
+    found = at(value, path)
+    if isinstance(found, bool) or not isinstance(found, str | int | float):
+        return ""
+    return str(found)[:limit]

@@ -1,0 +1,167 @@
+"""Profiles: one person each, found by identifiers, with attributes that remember when they changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from pydantic import JsonValue
+
+from shared.clock import from_iso, iso
+from shared.errors import Transient
+from shared.ids import profile_id
+from shared.rows import Row, read_rows, texts
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+Identifier = tuple[str, str]
+"""Namespace (`user_id`, `email`) and value."""
+
+_TRIES = 5
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One person. `repr` shows only the id."""
+
+    id: str
+    attributes: Mapping[str, JsonValue] = field(repr=False)
+    changed: Mapping[str, datetime] = field(repr=False)
+    """When each attribute last changed, by its source's clock."""
+    suppressed: Mapping[str, str]
+    """Channel → why nothing may be sent on it."""
+    crm_ids: Mapping[str, str]
+    """Destination → id of the contact there."""
+    version: int
+
+    @property
+    def email(self) -> str:
+        """The address to write to; empty if unknown."""
+        value = self.attributes.get("email")
+        return value if isinstance(value, str) else ""
+
+
+class Profiles:
+    """The profiles table."""
+
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
+        self._client, self._table = client, table
+
+    def find(self, identifiers: Iterable[Identifier]) -> list[str]:
+        """The ids of the profiles that these identifiers belong to, in the order of the identifiers, each once."""
+        keys = [_identifier_key(identifier) for identifier in identifiers]
+        rows = self._read(keys)
+        return list(dict.fromkeys(rows[key]["profile_id"]["S"] for key in keys if key in rows))
+
+    def get(self, profile: str) -> Profile | None:
+        """One profile; None if there is none."""
+        return self.get_all([profile]).get(profile)
+
+    def get_all(self, ids: Iterable[str]) -> dict[str, Profile]:
+        """Those of these profiles that exist, by id, read consistently."""
+        rows = self._read([f"profile#{one}" for one in ids])
+        return {key.removeprefix("profile#"): _profile(key, row) for key, row in rows.items()}
+
+    def upsert(self, identifiers: list[Identifier], attributes: Mapping[str, JsonValue], at: datetime) -> str:
+        """Stores what was learnt of a person at `at`: per attribute the newest wins, whatever the order of arrival.
+
+        The person is the one whom the first known identifier points to, else a new one. Returns the profile's id.
+        Raises Transient if others kept changing the same profile.
+        """
+        for _ in range(_TRIES):
+            known = self.find(identifiers)
+            target = known[0] if known else profile_id(*identifiers[0])
+            if self._merge(target, attributes, at):
+                self._point(identifiers, target)
+                return target
+        raise Transient("the profile is being changed by others")
+
+    def _merge(self, target: str, attributes: Mapping[str, JsonValue], at: datetime) -> bool:
+        old = self.get(target)
+        newer = {k: v for k, v in attributes.items() if old is None or k not in old.changed or old.changed[k] < at}
+        if old is not None and not newer:
+            return True
+        values = {**(old.attributes if old else {}), **newer}
+        changed = {**(old.changed if old else {}), **dict.fromkeys(newer, at)}
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key={"pk": {"S": f"profile#{target}"}},
+                UpdateExpression="SET attributes = :a, changed = :c, version = :next,"
+                " suppressed = if_not_exists(suppressed, :empty), crm_ids = if_not_exists(crm_ids, :empty)",
+                ConditionExpression="attribute_not_exists(pk) OR version = :version",
+                ExpressionAttributeValues={
+                    ":a": {"S": json.dumps(values)},
+                    ":c": {"S": json.dumps({key: iso(time) for key, time in changed.items()})},
+                    ":version": {"N": str(old.version if old else 0)},
+                    ":next": {"N": str(old.version + 1 if old else 1)},
+                    ":empty": {"M": {}},
+                },
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    def _point(self, identifiers: list[Identifier], target: str) -> None:
+        """Makes identifiers that belong to nobody yet belong to this profile."""
+        rows = self._read([_identifier_key(identifier) for identifier in identifiers])
+        for identifier in identifiers:
+            if _identifier_key(identifier) in rows:
+                continue
+            try:
+                self._client.put_item(
+                    TableName=self._table,
+                    Item={"pk": {"S": _identifier_key(identifier)}, "profile_id": {"S": target}},
+                    ConditionExpression="attribute_not_exists(pk)",
+                )
+            except self._client.exceptions.ConditionalCheckFailedException:
+                continue
+
+    def suppress(self, profile: str, channel: str, reason: str) -> None:
+        """Nothing is sent to this person on this channel any more. The first reason stays."""
+        self._set_in(profile, "suppressed", channel, reason)
+
+    def remember_contact(self, profile: str, destination: str, contact_id: str) -> None:
+        """Keeps the id of this person's contact in a CRM."""
+        self._set_in(profile, "crm_ids", destination, contact_id)
+
+    def _set_in(self, profile: str, column: str, key: str, value: str) -> None:
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key={"pk": {"S": f"profile#{profile}"}},
+                UpdateExpression=f"SET {column}.#key = if_not_exists({column}.#key, :value)",
+                ConditionExpression="attribute_exists(pk)",
+                ExpressionAttributeNames={"#key": key},
+                ExpressionAttributeValues={":value": {"S": value}},
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return  # the person was erased meanwhile: nothing to remember
+
+    def _read(self, keys: list[str]) -> dict[str, Row]:
+        return read_rows(self._client, self._table, keys)
+
+
+def _identifier_key(identifier: Identifier) -> str:
+    """Addresses are hashed in keys: a key is what turns up in metrics and errors."""
+    namespace, value = identifier
+    if namespace == "email":
+        value = hashlib.sha256(value.strip().lower().encode()).hexdigest()
+    return f"identifier#{namespace}#{value}"
+
+
+def _profile(key: str, row: Row) -> Profile:
+    changed: dict[str, str] = json.loads(row["changed"]["S"])
+    return Profile(
+        id=key.removeprefix("profile#"),
+        attributes=json.loads(row["attributes"]["S"]),
+        changed={name: from_iso(at) for name, at in changed.items()},
+        suppressed=texts(row["suppressed"]),
+        crm_ids=texts(row["crm_ids"]),
+        version=int(row["version"]["N"]),
+    )

@@ -1,0 +1,183 @@
+"""Queues: reading a batch from SQS with its outcomes, and sending.
+
+A record ends in one of three ways: done; to be retried after a delay of its own; parked with its reason.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from shared.clock import Clock, iso
+from shared.errors import Permanent, SendbridgeError, Transient
+from shared.observe import logger
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+MAX_BODY = 200_000
+"""Bytes of one queue message that we fill: below SQS's smallest limit (262,144), with room for attributes."""
+
+_SEND_AT_ONCE = 10
+_MAX_DELAY = 900
+_MAX_VISIBILITY = 43_200
+
+B = TypeVar("B", bound=BaseModel)
+
+
+class Randomness(Protocol):
+    """What we need of `random.Random`."""
+
+    def uniform(self, a: float, b: float) -> float: ...
+
+
+@dataclass(frozen=True)
+class Record(Generic[B]):
+    """One message of a batch, its body parsed."""
+
+    body: B
+    message_id: str
+    receipt: str
+    receives: int
+    raw: str
+
+
+class Queue:
+    """One SQS queue to send to."""
+
+    def __init__(self, client: SQSClient, url: str) -> None:
+        self._client = client
+        self.url = url
+
+    def send(self, body: BaseModel, *, delay: int = 0) -> None:
+        """Sends one message, visible after `delay` seconds (at most 900)."""
+        self._client.send_message(QueueUrl=self.url, MessageBody=body.model_dump_json(), DelaySeconds=min(delay, _MAX_DELAY))
+
+    def send_all(self, bodies: Iterable[BaseModel | tuple[BaseModel, int]]) -> None:
+        """Sends all, ten a request; an item may be a body with its delay in seconds. Raises Transient if SQS refused any."""
+        pairs = [b if isinstance(b, tuple) else (b, 0) for b in bodies]
+        entries = [(body.model_dump_json(), min(delay, _MAX_DELAY)) for body, delay in pairs]
+        for run in _runs(entries):
+            answer = self._client.send_message_batch(
+                QueueUrl=self.url,
+                Entries=[{"Id": str(i), "MessageBody": text, "DelaySeconds": delay} for i, (text, delay) in enumerate(run)],
+            )
+            if failed := answer.get("Failed"):
+                raise Transient(f"SQS refused {len(failed)} of {len(run)} messages: {failed[0].get('Code')}")
+
+    def park(self, text: str, reason: str, clock: Clock) -> None:
+        """Sends a raw body to this (parked) queue with why it is there."""
+        self._client.send_message(
+            QueueUrl=self.url,
+            MessageBody=text,
+            MessageAttributes={
+                "reason": {"DataType": "String", "StringValue": reason[:1000] or "no reason"},
+                "parked_at": {"DataType": "String", "StringValue": iso(clock())},
+            },
+        )
+
+
+def _runs(entries: Sequence[tuple[str, int]]) -> Iterable[list[tuple[str, int]]]:
+    """At most ten entries and `MAX_BODY` bytes a request."""
+    run: list[tuple[str, int]] = []
+    size = 0
+    for entry in entries:
+        length = len(entry[0].encode())
+        if run and (len(run) == _SEND_AT_ONCE or size + length > MAX_BODY):
+            yield run
+            run, size = [], 0
+        run.append(entry)
+        size += length
+    if run:
+        yield run
+
+
+def backoff(receives: int, chance: Randomness, *, base: float = 1, cap: float = 300) -> float:
+    """Seconds to wait after the nth receive: exponential, capped, fully jittered so that nothing returns as a herd."""
+    return chance.uniform(base / 2, min(cap, base * 2 ** min(receives, 20)))
+
+
+def patience(error: Transient, receives: int, chance: Randomness) -> int:
+    """Whole seconds after which a record that failed so is tried again: never before the vendor said, and spread out after it."""
+    wait = backoff(receives, chance)
+    if error.retry_after is not None:
+        wait = error.retry_after + chance.uniform(0, max(1.0, error.retry_after / 4))
+    return max(1, min(round(wait), _MAX_VISIBILITY))
+
+
+class Batch(Generic[B]):
+    """A batch of one source queue: its readable records, and what became of each.
+
+    A record whose body cannot be read is parked at once. What is neither retried nor parked counts as done.
+    """
+
+    def __init__(
+        self,
+        event: dict[str, object],
+        body: type[B],
+        *,
+        client: SQSClient,
+        queue_url: str,
+        parked: Queue,
+        clock: Clock,
+        chance: Randomness | None = None,
+    ) -> None:
+        self._client, self._queue_url, self._parked, self._clock = client, queue_url, parked, clock
+        self._chance: Randomness = chance or random.Random()
+        self._failed: dict[str, None] = {}
+        self.records: list[Record[B]] = []
+        for raw in event["Records"]:  # type: ignore[attr-defined]  # the event's shape is AWS's promise
+            self._read(raw, body)
+
+    def _read(self, raw: dict[str, str], body: type[B]) -> None:
+        receives = int(raw["attributes"]["ApproximateReceiveCount"])  # type: ignore[index]
+        try:
+            parsed = body.model_validate_json(raw["body"])
+        except ValidationError as error:
+            self._parked.park(raw["body"], f"unreadable: {first_problem(error)}", self._clock)
+            return
+        self.records.append(Record(parsed, raw["messageId"], raw["receiptHandle"], receives, raw["body"]))
+
+    def each(self, work: Callable[[Record[B]], None]) -> None:
+        """Does `work` for each record and settles it by what it raises."""
+        for record in self.records:
+            try:
+                work(record)
+            except Exception as error:  # a record's failure, whatever it is, must not touch its neighbours
+                self.settle(record, error)
+
+    def settle(self, record: Record[B], error: Exception) -> None:
+        """Parks a record after Permanent, else has it retried."""
+        if isinstance(error, Permanent):
+            self.park(record, error.reason)
+        else:
+            self.retry(record, error)
+
+    def retry(self, record: Record[B], error: Exception) -> None:
+        """The record comes back after a delay of its own."""
+        transient = error if isinstance(error, Transient) else Transient(type(error).__name__)
+        delay = patience(transient, record.receives, self._chance)
+        known = isinstance(error, SendbridgeError)
+        reason = error.reason if isinstance(error, SendbridgeError) else type(error).__name__
+        logger.warning("retry", sqs_message=record.message_id, delay=delay, reason=reason, exc_info=None if known else error)
+        self._failed[record.message_id] = None
+        self._client.change_message_visibility(QueueUrl=self._queue_url, ReceiptHandle=record.receipt, VisibilityTimeout=delay)
+
+    def park(self, record: Record[B], reason: str) -> None:
+        """The record is kept in the parked queue with its reason."""
+        logger.warning("parked", sqs_message=record.message_id, reason=reason)
+        self._parked.park(record.raw, reason, self._clock)
+
+    def response(self) -> dict[str, list[dict[str, str]]]:
+        """What Lambda wants back: the ids of the records to keep in the queue."""
+        return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in self._failed]}
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first problem of a validation error as `field: what was expected`, without the value that was given."""
+    problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return f"{'.'.join(str(part) for part in problem['loc']) or 'body'}: {problem['msg']}"
