@@ -12,11 +12,13 @@ from pydantic import JsonValue
 
 from shared.clock import Clock, from_iso, iso
 from shared.jobs import Engagement, Hop, MessageJob
-from shared.rows import Row, read_rows, texts
+from shared.rows import read_rows, texts
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
+
+    from shared.rows import Row
 
 Status = Literal["sending", "waiting", "sent", "skipped", "parked"]
 

@@ -14,10 +14,12 @@ from pydantic import JsonValue
 from shared.clock import from_iso, iso
 from shared.errors import Transient
 from shared.ids import profile_id
-from shared.rows import Row, read_rows, texts
+from shared.rows import read_rows, texts
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+    from shared.rows import Row
 
 Identifier = tuple[str, str]
 """Namespace (`user_id`, `email`) and value."""
