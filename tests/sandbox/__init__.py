@@ -1,0 +1,1 @@
+"""Loopback servers that speak the vendors' wire protocols, as strictly as the vendors do."""
