@@ -1,0 +1,84 @@
+"""The process of the embedded AWS: MiniStack, and everything it gets wrong put right in this one place.
+
+Started by `cli.local.aws`, with a directory of its own as the argument. It ends with whoever started it: its standard
+input is a pipe that nobody writes to, and when that closes the whole process group goes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+Enforce = Callable[..., object]
+
+
+def main(directory: Path) -> None:
+    """Serves until told to stop."""
+    threading.Thread(target=_end_with_our_starter, daemon=True).start()
+    isolate_functions(directory)
+    from ministack import app  # noqa: PLC0415  # reads its settings while it is imported
+
+    count_loopback_as_tls(app)
+    record_calls(directory / "calls.jsonl")
+    app.main()
+
+
+def _end_with_our_starter() -> None:
+    os.read(0, 1)
+    os.killpg(0, signal.SIGKILL)
+
+
+def isolate_functions(directory: Path) -> None:
+    """MiniStack runs handlers with its own interpreter, so they could import whatever is installed for MiniStack.
+
+    On AWS there is the standard library and the zip. The interpreter that handlers get sees no more than that.
+    """
+    interpreter = directory / "python"
+    interpreter.write_text(f'#!/bin/sh\nexec "{_base_interpreter()}" -I -S "$@"\n')
+    interpreter.chmod(interpreter.stat().st_mode | stat.S_IXUSR)
+    sys.executable = str(interpreter)
+
+
+def _base_interpreter() -> str:
+    """The interpreter behind the virtual environment."""
+    return getattr(sys, "_base_executable", None) or sys.executable
+
+
+def count_loopback_as_tls(app: ModuleType) -> None:
+    """MiniStack serves plain HTTP, which queues and buckets that insist on TLS refuse. Loopback is as private as TLS."""
+    from ministack.core import iam_evaluator  # noqa: PLC0415
+
+    app.pin_request_origin = lambda address, _secure: iam_evaluator.pin_request_origin(address, True)
+
+
+def record_calls(into: Path) -> None:
+    """Writes down each call that a role makes, with the verdict, as MiniStack checks it against the role's policies."""
+    from ministack.core import iam_evaluator  # noqa: PLC0415
+    from ministack.services import sts  # noqa: PLC0415
+
+    enforce: Enforce = iam_evaluator.enforce
+    log = into.open("a", buffering=1, encoding="utf-8")
+
+    def recorded(access_key: str, action: str, service: str, region: str, resource_arn: str = "*", **rest: Any) -> object:
+        denied = enforce(access_key, action, service, region, resource_arn, **rest)
+        session = sts._sessions.get(access_key)
+        if session:
+            role = session["Arn"].split("/")[1]
+            call = {"at": time.time(), "role": role, "action": action, "resource": resource_arn, "allowed": denied is None}
+            log.write(json.dumps(call) + "\n")
+        return denied
+
+    iam_evaluator.enforce = recorded
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv.pop()))
