@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from pydantic import JsonValue
 
 from shared.clock import Clock
-from shared.definitions import SECRET, Definition
+from shared.definitions import SECRET, Definition, kind_of
 from shared.errors import Misconfigured
 from shared.secrets import Secrets
 
@@ -85,6 +85,29 @@ class Catalogue(Generic[D]):
             body = unmask(body, self._secrets.read(f"definition/{self._kind}/{name}") or {})
             return name, Versioned(self._model.model_validate(body), version)
         return name, Versioned(self._model.model_validate(unmask(body, {})), version)
+
+
+@dataclass(frozen=True)
+class Definitions:
+    """Where a function's catalogues come from."""
+
+    table: str
+    dynamodb: DynamoDBClient
+    clock: Clock
+    ttl: float
+    secrets: Secrets | None = None
+
+    def catalogue(self, model: type[D], *, secrets: bool = True) -> Catalogue[D]:
+        """The catalogue of one kind; `secrets=False` where its secret fields are not needed."""
+        return Catalogue(
+            model,
+            kind_of(model),
+            table=self.table,
+            dynamodb=self.dynamodb,
+            clock=self.clock,
+            ttl=self.ttl,
+            secrets=self.secrets if secrets else None,
+        )
 
 
 def unmask(body: JsonValue, values: Mapping[str, JsonValue], path: str = "") -> JsonValue:

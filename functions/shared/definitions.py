@@ -199,5 +199,11 @@ KINDS: dict[Kind, type[Definition]] = {
     "trigger": Trigger,
 }
 
+
+def kind_of(model: type[Definition]) -> Kind:
+    """The kind whose definitions are of this type."""
+    return next(kind for kind, its_model in KINDS.items() if its_model is model)
+
+
 SECRET = {"secret": True}
 """Stands in a stored definition where a secret value was."""

@@ -23,6 +23,10 @@ class Transient(SendbridgeError):
         self.retry_after = retry_after
 
 
+class Unknown(Transient):
+    """The vendor may have acted on the request, or not: the connection broke, or the answer could not be read."""
+
+
 class Permanent(SendbridgeError):
     """Will not succeed by retrying: parked with its reason."""
 

@@ -1,0 +1,82 @@
+"""The address guard: which addresses that users type may be called.
+
+https only, and no private, loopback, link-local, metadata or otherwise special address: checked in the URL when it is saved, and
+on the address really connected to at each connection (`shared/http.py`), so that neither DNS nor a redirect can lead elsewhere.
+A deployment may allow single origins by name (`http://127.0.0.1:8025`), which are then exempt.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from urllib.parse import SplitResult, urlsplit
+
+from shared.errors import BadRequest
+
+_PORTS = {"https": 443, "http": 80}
+_HOST = re.compile(r"^(?!-)[a-z0-9-]{1,63}(\.(?!-)[a-z0-9-]{1,63})+\.?$")
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_NUMERIC = re.compile(r"^(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+))*\.?$")
+_FORBIDDEN = re.compile(r"[\x00-\x20\\\x7f]")
+
+
+def origin(url: str) -> tuple[str, int]:
+    """Host (lower-case) and port of a URL. Raises BadRequest if it is not an absolute http(s) URL."""
+    parts = _split(url)
+    return (parts.hostname or "").rstrip("."), parts.port or _PORTS[parts.scheme]
+
+
+def allowed(origins: Iterable[str]) -> frozenset[tuple[str, str, int]]:
+    """The deployment's own exemptions, ready to compare: scheme, host, port."""
+    return frozenset((urlsplit(one).scheme, *origin(one)) for one in origins)
+
+
+def check_url(url: str, origins: Iterable[str] = (), *, field: str = "url") -> None:
+    """Raises BadRequest naming `field` if this URL may not be called. Names are looked up only when a connection is made."""
+    try:
+        parts = _split(url)
+        host, port = origin(url)
+    except BadRequest as error:
+        raise BadRequest(error.reason, field=field) from error
+    if (parts.scheme, host, port) in allowed(origins):
+        return
+    if parts.scheme != "https":
+        raise BadRequest(f"{field} must begin with https://", field=field)
+    if not _may_name(host):
+        raise BadRequest(f"{field} must name a public host", field=field)
+
+
+def _split(url: str) -> SplitResult:
+    if _FORBIDDEN.search(url):
+        raise BadRequest("the URL must not contain spaces, backslashes or control characters")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise BadRequest("the URL is malformed") from error
+    if parts.scheme not in _PORTS or not parts.hostname or port == 0:
+        raise BadRequest("the URL must be absolute: https://host/path")
+    if parts.username is not None or parts.password is not None:
+        raise BadRequest("the URL must not hold a user or password")
+    return parts
+
+
+def _may_name(host: str) -> bool:
+    """Whether a URL may name this host: a public IP address in its usual spelling, or a dotted name that is not a number."""
+    try:
+        return is_public(ipaddress.ip_address(host))
+    except ValueError:
+        # 2130706433, 0x7f.1 and 127.1 are loopback to the C library, though they are no addresses to us.
+        return bool(_HOST.match(host)) and not _NUMERIC.match(host)
+
+
+def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """Whether this address is on the public internet, also when an IPv4 address is wrapped in an IPv6 one."""
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
+        if inner is None and address in _NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(inner)
+    return address.is_global and not address.is_multicast

@@ -1,0 +1,206 @@
+"""Access tokens: kept in Secrets Manager, held in memory until shortly before they expire, renewed by one at a time.
+
+A message never goes out without a token or with one known to be stale: while none can be had, it waits.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from urllib.parse import quote, urlencode
+
+from pydantic import JsonValue
+
+from shared.clock import Clock, from_iso, iso
+from shared.definitions import Auth, BasicAuth, NoAuth, OAuth2
+from shared.errors import Misconfigured, Transient, outcome_of_status
+from shared.exchange import Request, Response
+from shared.ids import digest
+from shared.mapping import at, text_at
+from shared.secrets import Secrets
+from shared.state import Leases
+
+Send = Callable[[Request], Response]
+
+SHARED_FROM = 900
+"""Seconds of life from which a token is shared through Secrets Manager. A secret must not be written more than once in ten
+minutes for long (all its versions of the last 24 hours are kept, and there may be about a hundred), so shorter-lived tokens
+stay in the memory of the process that fetched them. Source: AWS's reference of PutSecretValue."""
+
+_LEASE = 30
+_WAIT = 1.0
+"""Seconds after which a message looks again for a token that somebody else is fetching."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """An access token. Its value is not in its `repr`."""
+
+    value: str = field(repr=False)
+    expires_at: datetime
+    lifetime: float
+    """Seconds that it was good for when it was issued."""
+    fingerprint: str
+    """Which credentials it was issued for."""
+
+    def fresh(self, now: datetime) -> bool:
+        """Whether it will be good for the length of a request: not within 10 s, or a tenth of its life, of its end."""
+        return self.seconds_left(now) > min(10, self.lifetime / 10)
+
+    def seconds_left(self, now: datetime) -> float:
+        """Seconds until it expires."""
+        return (self.expires_at - now).total_seconds()
+
+
+class Tokens:
+    """The tokens of all integrations and destinations."""
+
+    def __init__(self, secrets: Secrets, leases: Leases, http_send: Send, clock: Clock) -> None:
+        self._secrets, self._leases, self._http_send, self._clock = secrets, leases, http_send, clock
+        self._held: dict[str, Token] = {}
+
+    def authorised(self, kind: str, name: str, auth: Auth, send: Send) -> Send:
+        """A `send` that authenticates. On a 401 to a bearer token it renews once and sends again.
+
+        Its answers never have status 401. Raises Transient while no token can be had, Misconfigured if the credentials, or a
+        new token, are refused.
+        """
+        if isinstance(auth, NoAuth):
+            return send
+        if isinstance(auth, BasicAuth):
+            header = "Basic " + _basic(auth.username, auth.password.get_secret_value())
+            return lambda request: _refused_is_misconfigured(send(_with(request, header)))
+        return lambda request: self._with_token(f"{kind}/{name}", auth, send, request)
+
+    def _with_token(self, name: str, auth: OAuth2, send: Send, request: Request) -> Response:
+        token = self.get(name, auth)
+        answer = send(_with(request, f"Bearer {token.value}"))
+        if answer.status != 401:
+            return answer
+        token = self.get(name, auth, refused=token)
+        return _refused_is_misconfigured(send(_with(request, f"Bearer {token.value}")))
+
+    def get(self, name: str, auth: OAuth2, refused: Token | None = None) -> Token:
+        """A fresh token, from memory, else from Secrets Manager, else from the token URL; never the one that was refused."""
+        held = self._held.get(name)
+        if held is None or not self._good(held, auth, refused):
+            held = self.stored(name)
+        if held is None or not self._good(held, auth, refused):
+            held = self.renew(name, auth, replacing=refused)
+        self._held[name] = held
+        return held
+
+    def stored(self, name: str) -> Token | None:
+        """The token in Secrets Manager; None if there is none."""
+        value = self._secrets.read(f"token/{name}")
+        if value is None:
+            return None
+        expires_at, lifetime = from_iso(str(value["expires_at"])), float(str(value["lifetime"]))
+        return Token(str(value["access_token"]), expires_at, lifetime, str(value["fingerprint"]))
+
+    def renew(self, name: str, auth: OAuth2, *, replacing: Token | None) -> Token:
+        """Fetches a new token in place of `replacing`, unless somebody else is doing so or has just done it.
+
+        Raises Transient if somebody else is, or if the token URL does not answer; Misconfigured if it refuses the credentials.
+        """
+        if not self._leases.take(f"token/{name}", _LEASE):
+            raise Transient(f"the token of {name} is being renewed", retry_after=_WAIT)
+        try:
+            # Whoever had the lease before us may have stored one between our look and our taking it.
+            stored = self.stored(name)
+            if stored is not None and self._good(stored, auth, replacing):
+                return stored
+            token = self._fetch(name, auth)
+            if token.lifetime >= SHARED_FROM:
+                self._share(name, token)
+        finally:
+            self._leases.give_back(f"token/{name}")
+        return token
+
+    def _good(self, token: Token, auth: OAuth2, replaced: Token | None) -> bool:
+        same = replaced is not None and token.value == replaced.value
+        return not same and token.fingerprint == fingerprint(auth) and token.fresh(self._clock())
+
+    def _fetch(self, name: str, auth: OAuth2) -> Token:
+        asked_at = self._clock()
+        answer = self._http_send(token_request(auth))
+        return read_token(name, auth, answer, asked_at, answer.retry_after(self._clock))
+
+    def _share(self, name: str, token: Token) -> None:
+        value: dict[str, JsonValue] = {
+            "access_token": token.value,
+            "expires_at": iso(token.expires_at),
+            "lifetime": token.lifetime,
+            "fingerprint": token.fingerprint,
+        }
+        self._secrets.write(f"token/{name}", value)
+
+
+def token_request(auth: OAuth2) -> Request:
+    """The token request (RFC 6749, section 4.4.2): credentials in the body under the integration's key names, or in a header."""
+    secret = auth.client_secret.get_secret_value()
+    form = {"grant_type": "client_credentials", **auth.parameters}
+    form |= {key: value for key, value in (("scope", auth.scope), ("audience", auth.audience)) if value}
+    headers = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
+    if auth.send_credentials_in == "header":
+        # Section 2.3.1: both are form-encoded before they are joined.
+        headers["authorization"] = "Basic " + _basic(quote(auth.client_id, safe=""), quote(secret, safe=""))
+    else:
+        form |= {auth.client_id_key: auth.client_id, auth.client_secret_key: secret}
+    return Request("POST", auth.token_url, headers, urlencode(form).encode())
+
+
+def read_token(name: str, auth: OAuth2, answer: Response, asked_at: datetime, retry_after: float | None) -> Token:
+    """The token in a token URL's answer.
+
+    Raises Misconfigured with the vendor's own error code if it refuses the credentials (RFC 6749, section 5.2: 400 or 401),
+    Transient if it fails otherwise or its answer holds no token.
+    """
+    if answer.status in (400, 401, 403, 404):
+        code = text_at(_json_or_nothing(answer), "error", limit=100)
+        raise Misconfigured(f"the token URL of {name} refuses the credentials: HTTP {answer.status} {code}".rstrip())
+    failed = outcome_of_status(answer.status, f"the token URL of {name}: HTTP {answer.status}", retry_after=retry_after)
+    if failed is not None:
+        raise Transient(failed.reason, retry_after=retry_after)
+    body = answer.json()
+    value = at(body, auth.token_field)
+    if not isinstance(value, str) or not value:
+        raise Transient(f"the answer of the token URL of {name} has no {auth.token_field}")
+    lifetime = _seconds(at(body, auth.lifetime_field)) or float(auth.default_lifetime_seconds)
+    return Token(value, asked_at + timedelta(seconds=lifetime), lifetime, fingerprint(auth))
+
+
+def fingerprint(auth: OAuth2) -> str:
+    """Tells one set of credentials from another, so that changed ones are not used with the old ones' token."""
+    return digest(auth.token_url, auth.client_id, auth.client_secret.get_secret_value(), auth.scope, auth.audience)
+
+
+def _json_or_nothing(answer: Response) -> JsonValue:
+    try:
+        return answer.json()
+    except Transient:
+        return None
+
+
+def _seconds(value: JsonValue) -> float | None:
+    try:
+        seconds = float(str(value))
+    except ValueError:
+        return None
+    return min(seconds, 30 * 86400.0) if seconds > 0 else None
+
+
+def _basic(user: str, password: str) -> str:
+    return base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def _with(request: Request, authorization: str) -> Request:
+    return replace(request, headers={**request.headers, "authorization": authorization})
+
+
+def _refused_is_misconfigured(answer: Response) -> Response:
+    if answer.status == 401:
+        raise Misconfigured("the vendor refuses our credentials (HTTP 401)")
+    return answer
