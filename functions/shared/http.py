@@ -70,6 +70,10 @@ class Http:
             raise Unknown(f"{where}: no answer ({type(error).__name__})") from None
         return Response(status, headers, body, self._monotonic() - started)
 
+    def close(self) -> None:
+        """Closes the connections that are kept open."""
+        self._client.close()
+
     def _exchange(self, request: Request) -> tuple[int, dict[str, str], bytes]:
         headers = {"accept-encoding": "identity", **request.headers}
         with self._client.stream(
@@ -96,6 +100,7 @@ class _Transport(httpx.HTTPTransport):
 
     def __init__(self, backend: httpcore.NetworkBackend) -> None:
         super().__init__(trust_env=False)
+        # httpx has no public way to hand a network backend to its transport; httpcore's own constructor has.
         self._pool = httpcore.ConnectionPool(
             ssl_context=httpx.create_ssl_context(trust_env=False),
             max_connections=20,

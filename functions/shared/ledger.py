@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import JsonValue
 
 from shared.clock import Clock, from_iso, iso
+from shared.errors import Transient
 from shared.jobs import Engagement, Hop, MessageJob
 from shared.rows import read_rows, texts
 
@@ -114,18 +115,52 @@ class Ledger:
             return
 
     def record(self, message_id: str, engagements: Iterable[Engagement], hops: Sequence[Hop]) -> None:
-        """Adds engagements with their hops to a message's row; those already there stay as they are."""
+        """Adds engagements that are new to a message's row, with their hops.
+
+        Raises Transient, having changed nothing, if somebody else recorded one of them meanwhile, or the row is gone.
+        """
         values: dict[str, AttributeValueTypeDef] = {":hops": _hops(hops)}
         names: dict[str, str] = {}
         sets = ["trace = list_append(trace, :hops)"]
         for index, engagement in enumerate(engagements):
             names[f"#e{index}"], values[f":e{index}"] = engagement.id, {"S": engagement.type}
-            sets.append(f"engagements.#e{index} = if_not_exists(engagements.#e{index}, :e{index})")
-        self._set(message_id, "SET " + ", ".join(sets), values, names)
+            sets.append(f"engagements.#e{index} = :e{index}")
+        condition = "".join(f" AND attribute_not_exists(engagements.{name})" for name in names)
+        try:
+            self._set(message_id, "SET " + ", ".join(sets), values, names, condition)
+        except self._client.exceptions.ConditionalCheckFailedException:
+            raise Transient("the message's row was changed by another", retry_after=1) from None
 
     def note(self, message_id: str, hop: Hop) -> None:
         """Adds one hop to a message's trace."""
         self._set(message_id, "SET trace = list_append(trace, :hops)", {":hops": _hops([hop])})
+
+    def note_once(self, message_id: str, hops: Mapping[str, Hop]) -> None:
+        """Adds those hops to a message's trace whose key was not noted before; does nothing if there is no row."""
+        while hops:
+            try:
+                self._note(message_id, hops)
+            except self._client.exceptions.ConditionalCheckFailedException as refused:
+                row: Row = refused.response.get("Item", {})  # type: ignore[assignment]  # there, as we ask for ALL_OLD
+                noted = row["noted"]["SS"] if "noted" in row else [*hops]
+                hops = {key: hop for key, hop in hops.items() if key not in noted}
+            else:
+                return
+
+    def _note(self, message_id: str, hops: Mapping[str, Hop]) -> None:
+        keys = {f":k{index}": key for index, key in enumerate(hops)}
+        self._client.update_item(
+            TableName=self._table,
+            Key={"pk": {"S": message_id}},
+            UpdateExpression="SET trace = list_append(trace, :hops) ADD noted :keys",
+            ConditionExpression="attribute_exists(pk)" + "".join(f" AND NOT contains(noted, {name})" for name in keys),
+            ExpressionAttributeValues={
+                ":hops": _hops([*hops.values()]),
+                ":keys": {"SS": [*hops]},
+                **{name: {"S": key} for name, key in keys.items()},
+            },
+            ReturnValuesOnConditionCheckFailure="ALL_OLD",
+        )
 
     def read(self, message_id: str) -> Message | None:
         """One message, consistently; None if there is no row."""
@@ -169,12 +204,13 @@ class Ledger:
         update: str,
         values: Mapping[str, AttributeValueTypeDef],
         names: Mapping[str, str] | None = None,
+        condition: str = "",
     ) -> None:
         self._client.update_item(
             TableName=self._table,
             Key={"pk": {"S": message_id}},
             UpdateExpression=update,
-            ConditionExpression="attribute_exists(#pk)",
+            ConditionExpression="attribute_exists(#pk)" + condition,
             ExpressionAttributeNames={"#pk": "pk", **(names or {})},
             ExpressionAttributeValues=values,
         )

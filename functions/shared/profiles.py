@@ -132,6 +132,20 @@ class Profiles:
         """Keeps the id of this person's contact in a CRM."""
         self._set_in(profile, "crm_ids", destination, contact_id)
 
+    def forget_contact(self, profile: str, destination: str, contact_id: str) -> None:
+        """Drops the id of a contact that is no longer in the CRM, unless another has been remembered meanwhile."""
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key={"pk": {"S": f"profile#{profile}"}},
+                UpdateExpression="REMOVE crm_ids.#destination",
+                ConditionExpression="crm_ids.#destination = :contact",
+                ExpressionAttributeNames={"#destination": destination},
+                ExpressionAttributeValues={":contact": {"S": contact_id}},
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return
+
     def _set_in(self, profile: str, column: str, key: str, value: str) -> None:
         try:
             self._client.update_item(

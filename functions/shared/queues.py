@@ -18,6 +18,8 @@ from shared.observe import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import MessageAttributeValueTypeDef
+    from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef as Entry
 
 MAX_BODY = 200_000
 """Bytes of one queue message that we fill: below SQS's smallest limit (262,144), with room for attributes."""
@@ -60,33 +62,46 @@ class Queue:
     def send_all(self, bodies: Iterable[BaseModel | tuple[BaseModel, int]]) -> None:
         """Sends all, ten a request; an item may be a body with its delay in seconds. Raises Transient if SQS refused any."""
         pairs = [b if isinstance(b, tuple) else (b, 0) for b in bodies]
-        entries = [(body.model_dump_json(), min(delay, _MAX_DELAY)) for body, delay in pairs]
+        self._send(
+            [
+                {"Id": str(i), "MessageBody": body.model_dump_json(), "DelaySeconds": min(delay, _MAX_DELAY)}
+                for i, (body, delay) in enumerate(pairs)
+            ]
+        )
+
+    def park_all(self, items: Iterable[tuple[str, str]], clock: Clock) -> None:
+        """Parks raw bodies, each with its reason, ten a request. Raises Transient if SQS refused any."""
+        self._send(
+            [
+                {"Id": str(i), "MessageBody": text, "MessageAttributes": _why(reason, clock)}
+                for i, (text, reason) in enumerate(items)
+            ]
+        )
+
+    def _send(self, entries: Sequence[Entry]) -> None:
         for run in _runs(entries):
-            answer = self._client.send_message_batch(
-                QueueUrl=self.url,
-                Entries=[{"Id": str(i), "MessageBody": text, "DelaySeconds": delay} for i, (text, delay) in enumerate(run)],
-            )
+            answer = self._client.send_message_batch(QueueUrl=self.url, Entries=run)
             if failed := answer.get("Failed"):
                 raise Transient(f"SQS refused {len(failed)} of {len(run)} messages: {failed[0].get('Code')}")
 
     def park(self, text: str, reason: str, clock: Clock) -> None:
         """Sends a raw body to this (parked) queue with why it is there."""
-        self._client.send_message(
-            QueueUrl=self.url,
-            MessageBody=text,
-            MessageAttributes={
-                "reason": {"DataType": "String", "StringValue": reason[:1000] or "no reason"},
-                "parked_at": {"DataType": "String", "StringValue": iso(clock())},
-            },
-        )
+        self._client.send_message(QueueUrl=self.url, MessageBody=text, MessageAttributes=_why(reason, clock))
 
 
-def _runs(entries: Sequence[tuple[str, int]]) -> Iterable[list[tuple[str, int]]]:
+def _why(reason: str, clock: Clock) -> dict[str, MessageAttributeValueTypeDef]:
+    return {
+        "reason": {"DataType": "String", "StringValue": reason[:1000] or "no reason"},
+        "parked_at": {"DataType": "String", "StringValue": iso(clock())},
+    }
+
+
+def _runs(entries: Sequence[Entry]) -> Iterable[list[Entry]]:
     """At most ten entries and `MAX_BODY` bytes a request."""
-    run: list[tuple[str, int]] = []
+    run: list[Entry] = []
     size = 0
     for entry in entries:
-        length = len(entry[0].encode())
+        length = len(entry["MessageBody"].encode())
         if run and (len(run) == _SEND_AT_ONCE or size + length > MAX_BODY):
             yield run
             run, size = [], 0

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from shared.errors import Misconfigured, Transient, Unknown
+from shared.exchange import Request
+from shared.http import MAX_ANSWER, Http, Resolver, resolve
+
+Answer = Callable[[BaseHTTPRequestHandler], None]
+MakeHttp = Callable[..., Http]
+
+
+class _Server:
+    """Answers each request by whatever the test put in `answer`."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str]] = []
+        self.answer: Answer = lambda handler: _reply(handler, 200, b"{}")
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers.get("content-length", 0)))
+                outer.seen.append((self.path, self.headers["host"]))
+                outer.answer(self)
+
+            do_GET = do_POST  # noqa: N815
+
+            def log_message(self, format: str, *args: object) -> None:
+                return
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.port = self._server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def _reply(handler: BaseHTTPRequestHandler, status: int, body: bytes, **headers: str) -> None:
+    handler.send_response(status)
+    for name, value in headers.items():
+        handler.send_header(name, value)
+    handler.send_header("content-length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+@pytest.fixture
+def make_http() -> Iterator[Callable[..., Http]]:
+    made: list[Http] = []
+
+    def make(origins: tuple[str, ...] = (), resolver: Resolver = resolve) -> Http:
+        made.append(Http(origins, resolver=resolver))
+        return made[-1]
+
+    yield make
+    for http in made:
+        http.close()
+
+
+@pytest.fixture
+def server() -> Iterator[_Server]:
+    server = _Server()
+    yield server
+    server.stop()
+
+
+def test_any_status_is_an_answer(server: _Server, make_http: MakeHttp) -> None:
+    server.answer = lambda handler: _reply(handler, 429, b'{"a": 1}', **{"Retry-After": "7"})
+    answer = make_http((server.url,)).send(Request("POST", f"{server.url}/x", {}, b"{}"))
+    assert (answer.status, answer.json(), answer.headers["retry-after"]) == (429, {"a": 1}, "7")
+
+
+def test_a_redirect_is_not_followed(server: _Server, make_http: MakeHttp) -> None:
+    server.answer = lambda handler: _reply(handler, 302, b"", Location=f"{server.url}/elsewhere")
+    assert make_http((server.url,)).send(Request("GET", f"{server.url}/x")).status == 302
+    assert [path for path, _ in server.seen] == ["/x"]
+
+
+def test_a_name_that_resolves_to_a_private_address_is_not_connected_to(server: _Server, make_http: MakeHttp) -> None:
+    for address in ("127.0.0.1", "169.254.169.254", "::1", "::ffff:10.0.0.1"):
+        http = make_http(resolver=lambda host, port, address=address: [address])
+        with pytest.raises(Misconfigured, match="not a public host"):
+            http.send(Request("POST", "https://rebound.example.com/"))
+    assert server.seen == []
+
+
+def test_a_name_is_looked_up_once_a_connection_so_that_it_cannot_change_in_between(make_http: MakeHttp) -> None:
+    answers = [["8.8.8.8", "127.0.0.1"]]
+    http = make_http(resolver=lambda host, port: answers.pop(0))
+    with pytest.raises(Misconfigured):
+        http.send(Request("POST", "https://rebound.example.com/"))
+    assert answers == []
+
+
+def test_no_connection_is_known_not_to_have_been_processed(server: _Server, make_http: MakeHttp) -> None:
+    server.stop()
+    with pytest.raises(Transient) as failed:
+        make_http((server.url,)).send(Request("POST", server.url))
+    assert not isinstance(failed.value, Unknown)
+    server._server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)  # for the fixture to stop
+    server._thread = threading.Thread(target=server._server.serve_forever, kwargs={"poll_interval": 0.02})
+    server._thread.start()
+
+
+def test_an_unknown_name_is_known_not_to_have_been_processed(make_http: MakeHttp) -> None:
+    def nowhere(host: str, port: int) -> list[str]:
+        raise OSError(-2, "unknown")
+
+    with pytest.raises(Transient) as failed:
+        make_http(resolver=nowhere).send(Request("POST", "https://nowhere.example.com/"))
+    assert not isinstance(failed.value, Unknown)
+
+
+def test_a_connection_cut_after_the_request_leaves_the_outcome_unknown(server: _Server, make_http: MakeHttp) -> None:
+    server.answer = lambda handler: handler.connection.shutdown(socket.SHUT_RDWR)
+    with pytest.raises(Unknown):
+        make_http((server.url,)).send(Request("POST", server.url, {}, b"{}"))
+
+
+def test_a_server_that_drips_is_left_at_the_deadline(server: _Server, make_http: MakeHttp) -> None:
+    def drip(handler: BaseHTTPRequestHandler) -> None:
+        for letter in b"HTTP/1.1 200 OK\r\nx-slow: " + b"a" * 100:
+            handler.wfile.write(bytes([letter]))
+            handler.wfile.flush()
+            time.sleep(0.05)
+
+    server.answer = drip
+    started = time.monotonic()
+    with pytest.raises(Unknown):
+        make_http((server.url,)).send(Request("POST", server.url, {}, b"{}", timeout=0.3))
+    assert time.monotonic() - started < 2
+
+
+def test_an_answer_without_end_is_cut_off(server: _Server, make_http: MakeHttp) -> None:
+    server.answer = lambda handler: _reply(handler, 200, b"x" * (MAX_ANSWER + 1))
+    with pytest.raises(Unknown):
+        make_http((server.url,)).send(Request("GET", server.url))
+
+
+def test_an_http_address_that_is_not_allowed_by_name_is_refused(server: _Server, make_http: MakeHttp) -> None:
+    with pytest.raises(Misconfigured, match="https"):
+        make_http().send(Request("GET", server.url))
+    assert server.seen == []
+
+
+def test_neither_headers_nor_body_are_in_a_repr() -> None:
+    text = repr(Request("POST", "https://a.example.com/", {"authorization": "Bearer s3cret"}, b"s3cret"))
+    assert "s3cret" not in text
