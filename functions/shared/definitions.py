@@ -60,7 +60,7 @@ class Cart(_Part):
 class Trigger(Definition):
     """A visit that includes one thing and lacks another, then silence: the message to send."""
 
-    kind: Literal["abandonment"] = "abandonment"
+    type: Literal["abandonment"] = "abandonment"
     enabled: bool = True
     trackers: tuple[Name, ...] = ()
     """Only visits of these trackers; all if empty."""

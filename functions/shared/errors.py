@@ -40,12 +40,18 @@ class Unauthorized(SendbridgeError):
 
 
 class BadRequest(SendbridgeError):
-    """A caller's mistake: answered with problem JSON. `field` names where, `status` is the HTTP status."""
+    """A caller's mistake: answered with problem JSON. `field` names where, `status` is the HTTP status.
 
-    def __init__(self, reason: str, *, field: str | None = None, status: int = 400) -> None:
+    `faults` lists several mistakes at once: each a field and what was expected there.
+    """
+
+    def __init__(
+        self, reason: str, *, field: str | None = None, status: int = 400, faults: tuple[tuple[str, str], ...] = ()
+    ) -> None:
         super().__init__(reason)
         self.field = field
         self.status = status
+        self.faults = faults
 
 
 _RETRYABLE = frozenset({408, 425, 429})

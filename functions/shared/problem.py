@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 import re
 
 from pydantic import JsonValue
@@ -29,6 +30,8 @@ def problem(error: BadRequest) -> dict[str, object]:
     document["detail"] = error.reason
     if error.field is not None:
         document["field"] = error.field
+    if error.faults:
+        document["errors"] = [{"field": field, "expected": expected} for field, expected in error.faults]
     return {
         "statusCode": error.status,
         "headers": {"content-type": "application/problem+json"},
@@ -73,14 +76,30 @@ def parse_json(raw: bytes) -> JsonValue:
     if _depth(text) > MAX_DEPTH:
         raise BadRequest(f"the body is nested deeper than {MAX_DEPTH}", field="body")
     try:
-        value: JsonValue = json.loads(text, parse_constant=_refuse)
+        value: JsonValue = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        if "\\ud" in text.lower():  # half of a character pair: no store and no queue takes it
+            json.dumps(value, ensure_ascii=False).encode()
     except ValueError as error:
-        raise BadRequest(f"the body must be JSON: {error}", field="body") from error
+        raise BadRequest(f"the body must be JSON: {_why(error)}", field="body") from error
     return value
 
 
+def _why(error: ValueError) -> str:
+    """What is wrong and where, without what is there."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg}: line {error.lineno} column {error.colno}"
+    return "half of a surrogate pair" if isinstance(error, UnicodeEncodeError) else "a number is out of range"
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(text)
+    return number
+
+
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
+    raise ValueError(constant)
 
 
 _STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
