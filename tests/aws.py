@@ -114,7 +114,7 @@ class Aws:
             "TableName": made,
             "BillingMode": "PAY_PER_REQUEST",
             "KeySchema": _schema(keys),
-            "AttributeDefinitions": [{"AttributeName": c, "AttributeType": "S"} for c in columns],
+            "AttributeDefinitions": [{"AttributeName": c, "AttributeType": "N" if c == "due_at" else "S"} for c in columns],
         }
         if index:
             by_index = {"IndexName": index[0], "KeySchema": _schema(index[1:]), "Projection": {"ProjectionType": "KEYS_ONLY"}}
@@ -164,6 +164,7 @@ class Aws:
                     "receiptHandle": message["ReceiptHandle"],
                     "body": message["Body"],
                     "attributes": message["Attributes"],
+                    "eventSourceARN": f"arn:aws:sqs:{REGION}:000000000000:{queue}-{self.suffix}",
                 }
                 for message in messages.get("Messages", [])
             ]

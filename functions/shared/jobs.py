@@ -72,7 +72,7 @@ class MessageJob(_Job):
     integration: str
     decided_at: Time
     anchor_at: Time
-    """Time of the newest event that the decision knew: a later excluded event cancels the send."""
+    """Time of the episode's first event: an excluded event at or after it, which the decision did not know, cancels the send."""
     valid_until: Time
     context: dict[str, JsonValue] = {}
     """Variables for the template: `cart` (list), `events` (list), `event` (the last qualifying one)."""

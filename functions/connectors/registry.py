@@ -1,0 +1,40 @@
+"""Which connectors there are: one row each, its name in definitions → `module:object`.
+
+A module is imported when its connector is first asked for, so a cold start pays only for the vendors a deployment uses.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar, cast
+
+from connectors.base import TrackerConnector
+from shared.errors import Misconfigured
+
+C = TypeVar("C")
+
+
+@dataclass(frozen=True)
+class Family(Generic[C]):
+    """The connectors of one kind."""
+
+    kind: str
+    rows: Mapping[str, str]
+
+    def load(self, name: str) -> C:
+        """The connector of this name. Raises Misconfigured if there is none."""
+        row = self.rows.get(name)
+        if row is None:
+            raise Misconfigured(f"there is no {self.kind} connector named {name!r}")
+        module, _, attribute = row.partition(":")
+        return cast("C", getattr(importlib.import_module(module), attribute))
+
+
+TRACKERS: Family[TrackerConnector] = Family(
+    "tracker",
+    {
+        "standard_webhooks": "connectors.trackers.standard_webhooks:CONNECTOR",
+    },
+)
