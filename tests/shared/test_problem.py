@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+
+from shared.errors import BadRequest
+from shared.problem import MAX_DEPTH, parse_json, problem, raw_body
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b"", "must be JSON"),
+        (b"{", "must be JSON"),
+        (b"\xff\xfe", "must be UTF-8"),
+        (b'"\xc3"', "must be UTF-8"),
+        (b"NaN", "must be JSON"),
+        (b'{"a": Infinity}', "must be JSON"),
+        (b"[" * 10_000 + b"]" * 10_000, "nested deeper"),
+        (b'{"a":' * 10_000 + b"1" + b"}" * 10_000, "nested deeper"),
+        (b"[" * 10_000, "nested deeper"),
+        (b'{"a": 1} trailing', "must be JSON"),
+        (b'{"a": ' + b"9" * 10_000 + b"}", "must be JSON"),
+    ],
+)
+def test_what_is_not_a_json_body_is_refused_by_what_it_is_not(raw: bytes, expected: str) -> None:
+    with pytest.raises(BadRequest, match=expected):
+        parse_json(raw)
+
+
+def test_brackets_within_strings_are_no_nesting() -> None:
+    text = json.dumps({"html": "[{" * 1000, "quote": '\\"[[[' * 100, "end": "\\"})
+    assert parse_json(text.encode()) == json.loads(text)
+
+
+def test_nesting_up_to_the_limit_is_accepted() -> None:
+    assert parse_json(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH) is not None
+
+
+def test_a_body_is_the_bytes_that_were_posted() -> None:
+    posted = '{"a": "é"}'.encode()
+    assert raw_body({"body": posted.decode()}, 100) == posted
+    assert raw_body({"body": base64.b64encode(posted).decode(), "isBase64Encoded": True}, 100) == posted
+    assert raw_body({}, 100) == b""
+
+
+@pytest.mark.parametrize("event", [{"body": "x" * 101}, {"body": base64.b64encode(b"x" * 101).decode(), "isBase64Encoded": True}])
+def test_too_large_a_body_is_413(event: dict[str, object]) -> None:
+    with pytest.raises(BadRequest) as refused:
+        raw_body(event, 100)
+    assert refused.value.status == 413
+
+
+def test_broken_base64_is_refused() -> None:
+    with pytest.raises(BadRequest):
+        raw_body({"body": "a", "isBase64Encoded": True}, 100)
+
+
+def test_a_problem_document_names_the_field() -> None:
+    answer = problem(BadRequest("must be a string", field="events.0.name", status=422))
+    assert answer["statusCode"] == 422
+    assert answer["headers"] == {"content-type": "application/problem+json"}
+    assert json.loads(str(answer["body"])) == {
+        "type": "about:blank",
+        "title": "Unprocessable Content",
+        "status": 422,
+        "detail": "must be a string",
+        "field": "events.0.name",
+    }

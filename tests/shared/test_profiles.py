@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from shared.profiles import Profiles
+from tests.aws import Aws
+
+
+@pytest.fixture
+def profiles(aws: Aws) -> Profiles:
+    return Profiles(aws.dynamodb, aws.table("profiles"))
+
+
+def test_a_person_is_found_by_each_identifier(aws: Aws, profiles: Profiles) -> None:
+    ada = profiles.upsert([("user_id", "7"), ("email", "Ada@Example.com")], {"email": "Ada@Example.com"}, aws.clock())
+    assert profiles.find([("user_id", "7")]) == [ada]
+    assert profiles.find([("email", " ada@example.com")]) == [ada]
+    assert profiles.find([("email", "else@example.com")]) == []
+
+
+def test_the_newest_value_wins_whatever_the_order_of_arrival(aws: Aws, profiles: Profiles) -> None:
+    now = aws.clock()
+    who = profiles.upsert([("user_id", "7")], {"city": "new"}, now)
+    profiles.upsert([("user_id", "7")], {"city": "old", "name": "Ada"}, now - timedelta(days=1))
+    profile = profiles.get(who)
+    assert profile is not None
+    assert profile.attributes == {"city": "new", "name": "Ada"}
+
+
+def test_the_same_facts_again_change_nothing(aws: Aws, profiles: Profiles) -> None:
+    for _ in range(3):
+        who = profiles.upsert([("user_id", "7")], {"city": "x"}, aws.clock())
+    profile = profiles.get(who)
+    assert profile is not None
+    assert profile.version == 1
+
+
+def test_two_people_of_one_device_are_both_named(aws: Aws, profiles: Profiles) -> None:
+    ada = profiles.upsert([("user_id", "ada")], {"email": "a@example.com"}, aws.clock())
+    bob = profiles.upsert([("user_id", "bob")], {"email": "b@example.com"}, aws.clock())
+    assert profiles.find([("user_id", "bob"), ("user_id", "ada")]) == [bob, ada]
+
+
+def test_an_identifier_stays_with_whom_it_belongs_to(aws: Aws, profiles: Profiles) -> None:
+    ada = profiles.upsert([("user_id", "ada"), ("email", "shared@example.com")], {}, aws.clock())
+    profiles.upsert([("user_id", "bob")], {}, aws.clock())
+    profiles.upsert([("user_id", "bob"), ("email", "shared@example.com")], {}, aws.clock())
+    assert profiles.find([("email", "shared@example.com")]) == [ada]
+
+
+def test_suppression_keeps_its_first_reason(aws: Aws, profiles: Profiles) -> None:
+    who = profiles.upsert([("user_id", "7")], {}, aws.clock())
+    profiles.suppress(who, "email", "hard bounce 550")
+    profiles.suppress(who, "email", "complained")
+    profiles.suppress("p_nobody", "email", "hard bounce")
+    profile = profiles.get(who)
+    assert profile is not None
+    assert profile.suppressed == {"email": "hard bounce 550"}
+    assert profiles.get("p_nobody") is None
+
+
+def test_no_address_is_in_a_key_or_a_repr(aws: Aws, profiles: Profiles) -> None:
+    who = profiles.upsert([("email", "ada@example.com")], {"email": "ada@example.com"}, aws.clock())
+    keys = [item["pk"]["S"] for item in aws.dynamodb.scan(TableName=aws.table("profiles"))["Items"]]
+    assert not any("ada" in key for key in keys)
+    assert "ada" not in repr(profiles.get(who))
