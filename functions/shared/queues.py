@@ -124,6 +124,12 @@ def patience(error: Transient, receives: int, chance: Randomness) -> int:
     return max(1, min(round(wait), _MAX_VISIBILITY))
 
 
+def urls_by_name(pairs: Iterable[str]) -> dict[str, str]:
+    """Queue URLs by the name of their destination, from a setting of `name=url` items."""
+    split = (pair.partition("=") for pair in pairs)
+    return {name: url for name, _, url in split}
+
+
 class Batch(Generic[B]):
     """A batch of one source queue: its readable records, and what became of each.
 
