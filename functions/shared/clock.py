@@ -15,7 +15,7 @@ def utc_now() -> datetime:
 
 def iso(at: datetime) -> str:
     """ISO 8601 in UTC with milliseconds and `Z`: sorts as text in the order of time."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
+    return at.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def from_iso(text: str) -> datetime:

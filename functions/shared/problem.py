@@ -6,9 +6,9 @@ import base64
 import binascii
 import json
 import math
-import re
 
 from pydantic import JsonValue
+from pydantic_core import from_json
 
 from shared.errors import BadRequest
 
@@ -70,49 +70,38 @@ def raw_body(event: dict[str, object], limit: int) -> bytes:
 def parse_json(raw: bytes) -> JsonValue:
     """The JSON value of a body. Raises BadRequest if it is not UTF-8, not JSON, or nested deeper than `MAX_DEPTH`."""
     try:
-        text = raw.decode()
+        raw.decode()
     except UnicodeDecodeError as error:
         raise BadRequest(f"the body must be UTF-8: byte {error.start} is not", field="body") from error
-    if _depth(text) > MAX_DEPTH:
-        raise BadRequest(f"the body is nested deeper than {MAX_DEPTH}", field="body")
     try:
-        value: JsonValue = json.loads(text, parse_constant=_refuse, parse_float=_finite)
-        if "\\ud" in text.lower():  # half of a character pair: no store and no queue takes it
-            json.dumps(value, ensure_ascii=False).encode()
+        # Several times as fast as `json`, and it refuses half surrogate pairs, which no store and no queue takes.
+        value: JsonValue = from_json(raw, allow_inf_nan=False)
     except ValueError as error:
-        raise BadRequest(f"the body must be JSON: {_why(error)}", field="body") from error
+        if "recursion limit" in str(error):
+            raise BadRequest(_TOO_DEEP, field="body") from error
+        raise BadRequest(f"the body must be JSON: {error}", field="body") from error
+    _check(value, MAX_DEPTH)
     return value
 
 
-def _why(error: ValueError) -> str:
-    """What is wrong and where, without what is there."""
-    if isinstance(error, json.JSONDecodeError):
-        return f"{error.msg}: line {error.lineno} column {error.colno}"
-    return "half of a surrogate pair" if isinstance(error, UnicodeEncodeError) else "a number is out of range"
+_TOO_DEEP = f"the body is nested deeper than {MAX_DEPTH}"
 
 
-def _finite(text: str) -> float:
-    number = float(text)
-    if math.isinf(number):
-        raise ValueError(text)
-    return number
+def _check(value: JsonValue, levels: int) -> None:
+    """Raises BadRequest if the value has more levels than this, or a number too large for a float (the parser lets both pass)."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    if inner is None:
+        _check_number(value)
+        return
+    if levels == 0:
+        raise BadRequest(_TOO_DEEP, field="body")
+    for one in inner:
+        if isinstance(one, dict | list):
+            _check(one, levels - 1)
+        elif isinstance(one, float):
+            _check_number(one)
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(constant)
-
-
-_STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
-_BRACKET = re.compile(r"[\[\]{}]")
-
-
-def _depth(text: str) -> int:
-    """The deepest nesting. Text with fewer brackets than the limit, which is nearly all, is not looked at closer."""
-    if text.count("[") + text.count("{") <= MAX_DEPTH:
-        return 0
-    depth = deepest = 0
-    for bracket in _BRACKET.findall(_STRING.sub("", text)):
-        depth += _STEPS[bracket]
-        deepest = max(deepest, depth)
-    return deepest
+def _check_number(value: JsonValue) -> None:
+    if isinstance(value, float) and math.isinf(value):
+        raise BadRequest("the body must be JSON: a number is out of range", field="body")
