@@ -46,8 +46,10 @@ _PRUNED = (
     "boto3/examples",
     "botocore/data/**/examples-1.json*",
     "botocore/data/**/waiters-2.json*",
-    "aws_lambda_powertools/event_handler/openapi/swagger_ui/*.js",
-    "aws_lambda_powertools/event_handler/openapi/swagger_ui/*.css",
+    # We use its logger and its metrics.
+    "aws_lambda_powertools/event_handler",
+    "aws_lambda_powertools/utilities/[a-ik-su-z]*",
+    "dateutil/zoneinfo/*.tar.gz",
     # Used by python-liquid's localised filters only, which are not switched on.
     "babel/locale-data/*.dat",
     "pytz/zoneinfo/*",
@@ -119,7 +121,7 @@ def _build(function: str, target: Target, folder: Path) -> Bundle:
         own = Path(scratch) / "own"
         for part in (function, *_LAYERS):
             shutil.copytree(FUNCTIONS / part, own / part, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
-        _compile(own, target)
+        _compile(own, target, keep_source=True)
         files = dict(sorted([*_files(dependencies), *_files(own)]))
         digest = _digest(files.items())
         packed = Path(scratch) / "zip"
@@ -140,7 +142,7 @@ def _dependencies(function: str, target: Target) -> Path:
             installed = Path(scratch) / "installed"
             _install(function, target, installed)
             _prune(installed, called)
-            _compile(installed, target)
+            _compile(installed, target, keep_source=False)
             _move(installed, folder)
     return folder
 
@@ -165,12 +167,18 @@ def _prune(installed: Path, called: tuple[str, ...]) -> None:
             _remove(path)
 
 
-def _compile(folder: Path, target: Target) -> None:
-    """Hash-based, unchecked: a zip's files are all dated 1980, so byte-code that goes by date is stale on arrival."""
+def _compile(folder: Path, target: Target, *, keep_source: bool) -> None:
+    """Hash-based, unchecked: a zip's files are all dated 1980, so byte-code that goes by date is stale on arrival.
+
+    Our own source stays beside it, for readable tracebacks; that of libraries would make the zip a third larger.
+    """
     if target.compiler is None:
         return
-    options = ("-q", "--invalidation-mode", "unchecked-hash", "-s", str(folder))
+    options = ["-q", "--invalidation-mode", "unchecked-hash", "-s", str(folder), *([] if keep_source else ["-b"])]
     subprocess.run([target.compiler, "-I", "-m", "compileall", *options, str(folder)], check=True)
+    if not keep_source:
+        for source in folder.rglob("*.py"):
+            source.unlink()
 
 
 def _zip(files: dict[str, Path], into: Path) -> None:

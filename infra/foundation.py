@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aws_cdk import Stack
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_secretsmanager as secretsmanager
 
 from infra.alarms import Alarms
@@ -47,6 +49,12 @@ class Foundation:
             settings=settings,
             alarms=self.alarms,
             memory_mb=memory_mb,
+        )
+
+    def every_minute(self, function: Function) -> None:
+        """Calls the function each minute."""
+        events.Rule(
+            function, "minute", schedule=events.Schedule.rate(Duration.minutes(1)), targets=[targets.LambdaFunction(function.function)]
         )
 
     def queues(self) -> list[JobQueue]:

@@ -43,8 +43,8 @@ class Environment(_Part):
     public_url: str | None = None
     """Where the API is reached by trackers, ESPs and readers of mirror pages; `{api_id}` stands for the HTTP API's id.
     Without it, the address that AWS gives."""
-    allowed_hosts: list[str] = []
-    """`host` or `host:port` that definitions may call besides public https addresses."""
+    allowed_origins: list[str] = []
+    """Origins (`http://10.0.0.5:8080`) that definitions may call besides public https addresses."""
     jwt: Jwt | None = None
     requests_per_second: Annotated[int, Field(ge=1, le=10_000)] = 500
     burst: Annotated[int, Field(ge=1, le=5_000)] = 1000

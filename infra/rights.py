@@ -1,0 +1,41 @@
+"""What a function may do because it uses a part of `functions/shared/`: the calls of that part, on what it stands on."""
+
+from __future__ import annotations
+
+from infra.foundation import Foundation
+from infra.function import Function
+from infra.job_queue import JobQueue
+
+_COME_AND_GO = "Definitions, and so their secrets and tokens, come and go while the stack stays."
+
+
+def read_definitions(foundation: Foundation, function: Function) -> None:
+    """`shared.catalogue`, without secret fields."""
+    function.may("dynamodb:Query", on=[foundation.tables.definitions.table_arn])
+
+
+def read_secrets(foundation: Foundation, function: Function, *kinds: str) -> None:
+    """`shared.catalogue`, secret fields of these kinds of definition."""
+    for kind in kinds:
+        arns = foundation.secret_arns(f"definition/{kind}/")
+        function.may_below("secretsmanager:GetSecretValue", on=arns, reason=_COME_AND_GO)
+
+
+def use_tokens(foundation: Foundation, function: Function, *kinds: str) -> None:
+    """`shared.tokens`, of these kinds of definition."""
+    actions = ("CreateSecret", "GetSecretValue", "PutSecretValue")
+    for kind in kinds:
+        arns = foundation.secret_arns(f"token/{kind}/")
+        function.may_below(*(f"secretsmanager:{action}" for action in actions), on=arns, reason=_COME_AND_GO)
+    function.may("dynamodb:DeleteItem", "dynamodb:PutItem", on=[foundation.tables.state.table_arn])
+
+
+def work_off(function: Function, *queues: JobQueue) -> None:
+    """`shared.queues.Batch`: retry with a delay of its own, park with a reason."""
+    function.may("sqs:ChangeMessageVisibility", on=[queue.arn for queue in queues])
+    function.may("sqs:SendMessage", on=[queue.parked.queue_arn for queue in queues])
+
+
+def send(function: Function, *queues: JobQueue) -> None:
+    """`shared.queues.Queue`."""
+    function.may("sqs:SendMessage", on=[queue.arn for queue in queues])
