@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
 
 from shared.clock import Clock
 from shared.definitions import Tracker
 from shared.jobs import TrackerEvent
+
+MAX_EVENTS = 5_000
+"""Events in one post: more could not be answered one by one."""
 
 
 @dataclass(frozen=True)
 class Post:
     """One HTTP request that somebody made to us. Header names are lower-case. A `repr` shows none of it."""
 
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
+    headers: Mapping[str, str] = dataclasses.field(repr=False)
+    body: bytes = dataclasses.field(repr=False)
 
 
 @dataclass(frozen=True)
 class Rejected:
-    """One event of a post that cannot be taken: where, what was expected, and the event as JSON text."""
+    """One event of a post that cannot be taken: its position, the field, what was expected there, and the event as text."""
 
     index: int
-    where: str
+    field: str
     reason: str
-    raw: str = field(repr=False)
+    raw: str = dataclasses.field(repr=False)
+
+
+Read: TypeAlias = TrackerEvent | Rejected
 
 
 class TrackerConnector(Protocol):
@@ -35,8 +42,5 @@ class TrackerConnector(Protocol):
     def verify(self, tracker: Tracker, post: Post, clock: Clock) -> None:
         """Raises BadRequest (401) that says why the post is not from this tracker."""
 
-    def events(self, tracker: Tracker, post: Post, clock: Clock) -> tuple[Sequence[tuple[int, TrackerEvent]], Sequence[Rejected]]:
-        """The post's events, each with its position, and those that cannot be read.
-
-        Raises BadRequest if the body as a whole cannot be read.
-        """
+    def events(self, tracker: Tracker, post: Post, clock: Clock) -> Sequence[Read]:
+        """What each event of the post is, in their order. Raises BadRequest if the body as a whole cannot be read."""

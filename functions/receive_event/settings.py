@@ -1,0 +1,24 @@
+"""Settings of `receive_event`."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from shared import env
+
+AWS_SERVICES = ("dynamodb", "secretsmanager", "sqs")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings(env.Settings):
+    """What the function needs to know of its deployment."""
+
+    definitions_table: str
+    secret_prefix: str
+    definitions_ttl: float
+    events_queue_url: str
+    events_parked_url: str
+    max_ahead_seconds: int = 86_400
+    """How far in the future an event's time may be: clocks are wrong, but not by more than this."""
+    max_age_seconds: int = 30 * 86_400
+    """How far in the past an event's time may be."""
