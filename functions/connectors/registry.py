@@ -8,10 +8,14 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from connectors.base import TrackerConnector
 from shared.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from connectors.crms.dynamics import Dynamics
+    from connectors.esps.rest import RestEsp
 
 C = TypeVar("C")
 
@@ -36,5 +40,19 @@ TRACKERS: Family[TrackerConnector] = Family(
     "tracker",
     {
         "standard_webhooks": "connectors.trackers.standard_webhooks:CONNECTOR",
+    },
+)
+
+ESPS: Family[type[RestEsp]] = Family(
+    "ESP",
+    {
+        "rest": "connectors.esps.rest:RestEsp",
+    },
+)
+
+CRMS: Family[type[Dynamics]] = Family(
+    "CRM",
+    {
+        "dynamics": "connectors.crms.dynamics:Dynamics",
     },
 )

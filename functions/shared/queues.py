@@ -57,14 +57,14 @@ class Queue:
 
     def send(self, body: BaseModel, *, delay: int = 0) -> None:
         """Sends one message, visible after `delay` seconds (at most 900)."""
-        self._client.send_message(QueueUrl=self.url, MessageBody=body.model_dump_json(), DelaySeconds=min(delay, _MAX_DELAY))
+        self._client.send_message(QueueUrl=self.url, MessageBody=as_text(body), DelaySeconds=min(delay, _MAX_DELAY))
 
     def send_all(self, bodies: Iterable[BaseModel | tuple[BaseModel, int]]) -> None:
         """Sends all, ten a request; an item may be a body with its delay in seconds. Raises Transient if SQS refused any."""
         pairs = [b if isinstance(b, tuple) else (b, 0) for b in bodies]
         self._send(
             [
-                {"Id": str(i), "MessageBody": body.model_dump_json(), "DelaySeconds": min(delay, _MAX_DELAY)}
+                {"Id": str(i), "MessageBody": as_text(body), "DelaySeconds": min(delay, _MAX_DELAY)}
                 for i, (body, delay) in enumerate(pairs)
             ]
         )
@@ -87,6 +87,11 @@ class Queue:
     def park(self, text: str, reason: str, clock: Clock) -> None:
         """Sends a raw body to this (parked) queue with why it is there."""
         self._client.send_message(QueueUrl=self.url, MessageBody=text, MessageAttributes=_why(reason, clock))
+
+
+def as_text(body: BaseModel) -> str:
+    """The JSON of a body, without the two characters that JSON may hold and SQS refuses."""
+    return body.model_dump_json().replace("\ufffe", "\\ufffe").replace("\uffff", "\\uffff")
 
 
 def _why(reason: str, clock: Clock) -> dict[str, MessageAttributeValueTypeDef]:

@@ -70,14 +70,17 @@ class Dynamics:
 
     def test_connection(self) -> Exchange[list[str]]:
         """What keeps this destination from working, one sentence each; nothing if all is well."""
+        problems: list[str] = []
         try:
             yield from self._get("WhoAmI")
-            problems = [(yield from _or_error(self._get("contacts?$select=contactid&$top=1")))]
-            for kind in self._destination.events:
-                problems.append((yield from _or_error(self._test_table(kind))))
+            checks = [self._get("contacts?$select=contactid&$top=1"), *map(self._test_table, self._destination.events)]
+            for check in checks:
+                problem = yield from _or_error(check)
+                if isinstance(problem, SendbridgeError):
+                    problems.append(problem.reason)
         except SendbridgeError as error:
-            return [error.reason]
-        return [problem.reason for problem in problems if isinstance(problem, SendbridgeError)]
+            problems.append(error.reason)
+        return problems
 
     def _look_up(self, addresses: Iterable[str]) -> str:
         key = self._destination.contact_key
@@ -135,16 +138,18 @@ class Dynamics:
         )
         return next(names, "")
 
-    def _test_table(self, kind: EngagementType) -> Exchange[None]:
+    def _test_table(self, kind: EngagementType) -> Exchange[JsonValue]:
         """Raises Misconfigured if the table or one of its columns is missing."""
-        table = yield from self._table(kind)
-        columns = [*COLUMNS, CLICKED_URL] if kind == "clicked" else COLUMNS
-        select = ",".join(self._destination.column_prefix + column for column in columns)
-        answer = yield self._request("GET", f"{self._base}{table.entity_set}?$select={select}&$top=1", _READ)
-        problem = problem_of(answer, self._clock)
-        # Writing needs no right to read, so being refused that is no problem here.
-        if problem is not None and answer.status != 403:
-            raise problem
+        yield from self._table(kind)
+        logical = self._destination.activities[kind]
+        found = yield from self._get(f"EntityDefinitions(LogicalName='{logical}')/Attributes?$select=LogicalName")
+        listed = at(found, "value")
+        has = {text_at(column, "LogicalName") for column in (listed if isinstance(listed, list) else [])}
+        needs = [*COLUMNS, CLICKED_URL] if kind == "clicked" else COLUMNS
+        for column in needs:
+            if self._destination.column_prefix + column not in has:
+                raise Misconfigured(f"Dynamics: the table {logical} has no column {self._destination.column_prefix}{column}")
+        return None
 
     def _create(self, operations: Sequence[Create]) -> Exchange[Iterator[Response]]:
         """The answer to each operation; 503 for those that the vendor's answer leaves out."""
