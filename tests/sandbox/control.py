@@ -4,7 +4,7 @@ import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -86,7 +86,7 @@ class Sandbox:
     settings: Settings
 
     def __init__(self, settings: Settings, clock: Clock | None = None, journal: Journal | None = None) -> None:
-        self.settings = settings
+        self.settings, self.initial = settings, settings.model_copy(deep=True)
         self.clock = clock or Clock()
         self.journal = journal or Journal()
         self.faults = Faults(self.clock, self.targets)
@@ -139,15 +139,18 @@ class Sandbox:
         """The vendor's usual limits."""
         raise NotImplementedError
 
-    def control(self, name: str, **arguments: object) -> object:
-        """Send one command over HTTP, as a test in another process would; raises on a refused one."""
+    def control(self, name: str, **arguments: object) -> Any:
+        """Send one command over HTTP, as a test in another process would; `ValueError` when refused.
+
+        The answer is JSON for an assertion to look into, hence `Any`.
+        """
         answer = httpx.post(f"{self.url}/_control/{name}", json=arguments, timeout=30, trust_env=False)
         if answer.is_error:
             raise ValueError(answer.text)
         return answer.json()
 
-    def ask(self, name: str, **query: str) -> object:
-        """Read one report over HTTP."""
+    def ask(self, name: str, **query: str) -> Any:
+        """Read one report over HTTP: JSON, as with `control`."""
         return httpx.get(f"{self.url}/_control/{name}", params=query, timeout=30, trust_env=False).json()
 
     def _controls(self) -> list[BaseRoute]:
@@ -170,6 +173,9 @@ class Sandbox:
         return [f.model_dump() for f in self.faults.active]
 
     def _reset(self) -> None:
+        """As new, but for tokens already issued and where webhooks go."""
+        self._set(self.initial)
+        self.clock.ahead = 0.0
         self.faults.clear()
         self.faults.reset_log()
         self.forget()
@@ -180,6 +186,9 @@ class Sandbox:
             changed = type(self.settings).model_validate({**self.settings.model_dump(), **await request.json()})
         except ValidationError as error:
             return JSONResponse({"errors": error.errors(include_url=False, include_context=False)}, 422)
-        for name in type(self.settings).model_fields:
-            setattr(self.settings, name, getattr(changed, name))
+        self._set(changed)
         return JSONResponse(self.settings.model_dump())
+
+    def _set(self, settings: Settings) -> None:
+        for name in type(self.settings).model_fields:
+            setattr(self.settings, name, getattr(settings, name))

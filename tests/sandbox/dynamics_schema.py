@@ -119,7 +119,6 @@ TASK_STATES: States = {0: (2, 3, 4, 7), 1: (5,), 2: (6,)}
 def _activity(logical: str, entity_set: str, states: States, extra: Iterable[Column]) -> Table:
     """An activity table; its regarding navigation is `regardingobjectid_<target>_<activity>`, as Microsoft names them."""
     nav = f"regardingobjectid_contact_{logical}"
-    owner = "ownerid" if logical == "task" else f"ownerid_{logical}"
     columns = [
         Column("activityid", "guid"),
         Column("subject", "string", 200),
@@ -130,14 +129,13 @@ def _activity(logical: str, entity_set: str, states: States, extra: Iterable[Col
         Column("regardingobjectid", "lookup"),
         *SYSTEM,
     ]
-    navs = [Nav(nav, "regardingobjectid", "contact"), Nav(owner, "ownerid", "systemuser")]
     return Table(
         logical,
         entity_set,
         "activityid",
         "subject",
         _columns(*columns, *extra),
-        {"ownerid": Nav("ownerid", "ownerid", "systemuser")} | {n.name: n for n in navs},
+        {nav: Nav(nav, "regardingobjectid", "contact"), "ownerid": Nav("ownerid", "ownerid", "systemuser")},
         states,
         activity=True,
     )

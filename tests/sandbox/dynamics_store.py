@@ -9,7 +9,7 @@ from typing import Literal
 from tests.sandbox.clock import Clock, iso
 from tests.sandbox.dynamics_errors import ODataError, exists, missing
 from tests.sandbox.dynamics_schema import BY_LOGICAL, TABLES, Table
-from tests.sandbox.dynamics_values import Resolve, Values, check_lengths, checked
+from tests.sandbox.dynamics_values import Resolve, Values, checked
 from tests.sandbox.journal import Journal
 
 APP_USER = "7f3a1c52-0b6e-4d57-9a83-5f1f0c6a2e11"
@@ -18,6 +18,7 @@ ORGANIZATION = "0a0b0c0d-1e1f-4a4b-8c8d-9e9f0a1b2c3d"
 BUSINESS_UNIT = "1b2c3d4e-5f60-4171-8283-94a5b6c7d8e9"
 INDEXED = {"emailaddress1", "_regardingobjectid_value"}
 Row = dict[str, object]
+Op = Literal["create", "update", "delete"]
 
 
 @dataclass
@@ -27,7 +28,7 @@ class Write:
     time: str
     table: str
     id: str
-    op: Literal["create", "update", "delete"]
+    op: Op
     values: Values
     version: int
     by: str
@@ -94,7 +95,7 @@ class Store:
         _check_state(table, values)
         now = iso(self.clock(), "seconds")
         row: Row = dict.fromkeys(table.columns) | {"createdon": now} | values
-        self._put(table, key, row, "create", values, by)
+        self._put(self._write(table, key, "create", values, by), row)
         return key
 
     def update(self, table: Table, key: str, payload: Values, content_id: Resolve) -> None:
@@ -107,12 +108,12 @@ class Store:
             values["statuscode"] = table.states[_state(table, values)][0]
         merged = {**row, **values}
         _check_state(table, merged)
-        self._put(table, key, merged, "update", values, "api")
+        self._put(self._write(table, key, "update", values), merged)
 
     def delete(self, table: Table, key: str) -> None:
         """Remove a row."""
         self.get(table, key)
-        self._put(table, key, None, "delete", {}, "api")
+        self._put(self._write(table, key, "delete", {}), None)
 
     def mark(self) -> int:
         """A point to roll back to."""
@@ -134,21 +135,20 @@ class Store:
             self.undo.clear()
 
     def _checked(self, table: Table, payload: Values, content_id: Resolve) -> Values:
-        values = checked(table, payload, self.exists, content_id)
-        check_lengths(table, {name: value for name, value in values.items() if "@" not in name})
-        return values
+        return checked(table, payload, self.exists, content_id)
 
-    def _put(self, table: Table, key: str, row: Row | None, op: str, values: Values, by: str) -> None:
-        assert op in {"create", "update", "delete"}
-        self.undo.append(_Undo(table.logical, key, self.rows[table.logical].get(key), len(self.writes)))
+    def _write(self, table: Table, key: str, op: Op, values: Values, by: str = "api") -> Write:
         self.version += 1
-        now = iso(self.clock(), "seconds")
+        return Write(iso(self.clock(), "seconds"), table.logical, key, op, values, self.version, by)
+
+    def _put(self, write: Write, row: Row | None) -> None:
+        self.undo.append(_Undo(write.table, write.id, self.rows[write.table].get(write.id), len(self.writes)))
         if row is not None:
-            row = {**row, "modifiedon": now, "@version": self.version}
-            if table.logical == "contact":
+            row = {**row, "modifiedon": write.time, "@version": write.version}
+            if write.table == "contact":
                 row["fullname"] = " ".join(str(row[n]) for n in ("firstname", "lastname") if row[n]) or None
-        self._set(table.logical, key, row)
-        self.writes.append(Write(now, table.logical, key, op, values, self.version, by))  # type: ignore[arg-type]
+        self._set(write.table, write.id, row)
+        self.writes.append(write)
 
     def _set(self, table: str, key: str, row: Row | None) -> None:
         old = self.rows[table].pop(key, None)

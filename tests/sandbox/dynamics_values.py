@@ -28,6 +28,7 @@ def checked(table: Table, payload: Values, find: Callable[[str, str], bool], con
             values |= _bound(table, name.removesuffix("@odata.bind"), value, find, content_id)
         elif not name.startswith("@"):
             values |= _plain(table, name, value)
+    _check_lengths(table, values)
     return values
 
 
@@ -46,22 +47,16 @@ def _typed(table: Table, column: Column, value: object) -> object:
         return PARSERS[column.kind](value)
     except (TypeError, ValueError, OverflowError):
         reason = (
-            f"InnerException : Microsoft.OData.ODataException: Cannot convert the literal '{str(value)[:80]}' to the "
+            f"InnerException : Microsoft.OData.ODataException: Cannot convert the literal {ascii(value)[:80]} to the "
             f"expected type '{EDM[column.kind]}'."
         )
-    except _TooLongError:
-        too_long(column.name, table.logical, column.max_length)
     raise bad_payload(table.entity_set, reason)
 
 
-class _TooLongError(Exception):
-    """A text is longer than its column."""
-
-
-def check_lengths(table: Table, values: Values) -> None:
+def _check_lengths(table: Table, values: Values) -> None:
     """Refuse text longer than its column, counted in UTF-16 units as SQL Server's nvarchar does."""
     for name, value in values.items():
-        limit = table.columns[name].max_length
+        limit = table.columns[name].max_length if name in table.columns else 0
         if limit and isinstance(value, str) and len(value.encode("utf-16-le")) // 2 > limit:
             too_long(name, table.logical, limit)
 
@@ -69,6 +64,7 @@ def check_lengths(table: Table, values: Values) -> None:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError
+    value.encode()  # half a surrogate pair is not text
     return value
 
 

@@ -70,13 +70,17 @@ class Poster:
         self.clock = clock
         self.pace = Pace()
         self.webhook: Webhook | None = None
+        self.deliveries: list[Delivery] = []
         self.reset()
 
     def reset(self) -> None:
         """Forget the events and deliveries; the webhook and the pace stay."""
         self.random = random.Random(self.pace.seed)
         self.due: list[tuple[float, Event]] = []
-        self.deliveries: list[Delivery] = []
+        for delivery in self.deliveries:
+            if delivery.outcome == "pending":  # its retries stop here
+                delivery.outcome = "gave_up"
+        self.deliveries = []
 
     def set_pace(self, pace: Pace) -> None:
         """Change how events are posted; restarts the randomness from its seed."""
@@ -160,6 +164,8 @@ class Poster:
         wait, deadline = self.pace.retry_seconds, time.monotonic() + self.pace.give_up_seconds
         while time.monotonic() + max(wait, asked) < deadline:
             await asyncio.sleep(max(wait, asked))
+            if delivery.outcome != "pending":
+                return
             answered = await self._attempt(delivery)
             if answered is None:
                 return

@@ -20,10 +20,12 @@ mode           what the client sees
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import ClientDisconnect
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -156,7 +158,8 @@ class FaultLayer:
         try:
             fault = self.faults.take(target)
             call.fault = fault.mode if fault else None
-            await self._play(fault, scope, receive, noting)
+            with suppress(ClientDisconnect):  # gone before its body was read: nothing to answer
+                await self._play(fault, scope, receive, noting)
         finally:
             call.seconds = round(clock.real() - call.time, 6)
             traffic.end(call.status)
@@ -165,8 +168,9 @@ class FaultLayer:
         if fault is None:
             await self.app(scope, receive, send)
         elif fault.mode == "slow":
+            received = await _received(receive)
             await asyncio.sleep(fault.seconds)
-            await self.app(scope, receive, send)
+            await self.app(scope, received, send)
         elif fault.mode == "cut_before":
             await abort(scope)
         elif fault.mode == "cut_after":
@@ -175,6 +179,18 @@ class FaultLayer:
         else:
             answer = HTMLResponse(GARBAGE) if fault.mode == "garbage" else self.refusal(fault)
             await answer(scope, receive, send)
+
+
+async def _received(receive: Receive) -> Receive:
+    """The whole request, read now, so that it can be processed after its client has gone."""
+    messages = deque([await receive()])
+    while messages[-1].get("more_body"):
+        messages.append(await receive())
+
+    async def replay() -> Message:
+        return messages.popleft() if messages else await receive()
+
+    return replay
 
 
 async def _swallow(message: Message) -> None:

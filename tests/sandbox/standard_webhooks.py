@@ -5,7 +5,6 @@ base64 after `whsec_`, the signature is `v1,` and the base64 of an HMAC-SHA256.
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 
@@ -18,7 +17,7 @@ def key_of(secret: str) -> bytes:
         raise ValueError("secret: expected whsec_ and base64")
     try:
         key = base64.b64decode(secret[len(PREFIX) :], validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii.Error, or not ASCII at all
         raise ValueError("secret: expected base64 after whsec_") from None
     if not 24 <= len(key) <= 64:
         raise ValueError("secret: expected 24 to 64 bytes")
