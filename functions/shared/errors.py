@@ -27,6 +27,10 @@ class Unknown(Transient):
     """The vendor may have acted on the request, or not: the connection broke, or the answer could not be read."""
 
 
+class Busy(Transient):
+    """Another of our own processes is doing it: nothing is wrong, look again soon."""
+
+
 class Permanent(SendbridgeError):
     """Will not succeed by retrying: parked with its reason."""
 

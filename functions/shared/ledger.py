@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 Status = Literal["sending", "waiting", "sent", "skipped", "parked"]
 
-DONE: frozenset[Status] = frozenset({"sent", "skipped", "parked"})
+DONE: frozenset[Status] = frozenset({"sent", "skipped"})
+"""What is final. A parked message is tried again when a person sends it back to its queue."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +70,17 @@ class Ledger:
             answer = self._client.update_item(
                 TableName=self._table,
                 Key={"pk": {"S": job.message_id}},
-                UpdateExpression=_CREATE + ", #status = :sending, lease_until = :until ADD attempts :one, unsettled :one",
-                ConditionExpression="attribute_not_exists(pk) OR #status = :waiting"
+                UpdateExpression=_CREATE + ", trace = if_not_exists(trace, :hops), #status = :sending, lease_until = :until"
+                " ADD attempts :one, unsettled :one",
+                ConditionExpression="attribute_not_exists(pk) OR #status IN (:waiting, :parked)"
                 " OR (#status = :sending AND lease_until < :now)",
                 ExpressionAttributeNames={"#status": "status", "#trigger": "trigger"},
                 ExpressionAttributeValues={
                     **self._created(job),
+                    ":hops": _hops(job.hops),
                     ":sending": {"S": "sending"},
                     ":waiting": {"S": "waiting"},
+                    ":parked": {"S": "parked"},
                     ":until": {"N": str(now + lease_seconds)},
                     ":now": {"N": str(now)},
                     ":one": {"N": "1"},
@@ -89,30 +93,43 @@ class Ledger:
         message = _message(answer["Attributes"])
         return Claim(True, int(answer["Attributes"]["unsettled"]["N"]) > 1, message)
 
-    def settle(self, message_id: str, status: Status, hops: Sequence[Hop], esp_message_id: str = "") -> None:
-        """Writes what became of a claimed message and frees it. `waiting` means it may be claimed again."""
+    def settle(
+        self, message_id: str, status: Status, hops: Sequence[Hop], esp_message_id: str = "", *, unknown: bool = False
+    ) -> None:
+        """Writes what became of a claimed message and frees it. `waiting` and `parked` may be claimed again.
+
+        `unknown` if it may have gone out: then the next claim says so.
+        """
         self._set(
             message_id,
-            "SET #status = :status, esp_message_id = :esp, trace = list_append(trace, :hops) REMOVE lease_until, unsettled",
+            "SET #status = :status, esp_message_id = :esp, trace = list_append(trace, :hops) REMOVE lease_until"
+            + ("" if unknown else ", unsettled"),
             {":status": {"S": status}, ":esp": {"S": esp_message_id}, ":hops": _hops(hops)},
             {"#status": "status"},
         )
 
-    def skip(self, job: MessageJob, hops: Sequence[Hop]) -> None:
-        """Records a message that is not to be sent; does nothing if its row is there already."""
-        values = self._created(job)
-        values[":hops"] = _hops([*job.hops, *hops])
+    def skip(self, job: MessageJob, hops: Sequence[Hop]) -> bool:
+        """Records a message that is not to be sent. False, having changed nothing, if it was or may have been."""
         try:
             self._client.update_item(
                 TableName=self._table,
                 Key={"pk": {"S": job.message_id}},
-                UpdateExpression=_CREATE + ", #status = :skipped",
-                ConditionExpression="attribute_not_exists(pk)",
+                UpdateExpression=_CREATE + ", trace = list_append(if_not_exists(trace, :before), :hops), #status = :skipped",
+                ConditionExpression="attribute_not_exists(pk)"
+                " OR (#status IN (:waiting, :parked) AND attribute_not_exists(unsettled))",
                 ExpressionAttributeNames={"#status": "status", "#trigger": "trigger"},
-                ExpressionAttributeValues={**values, ":skipped": {"S": "skipped"}},
+                ExpressionAttributeValues={
+                    **self._created(job),
+                    ":before": _hops(job.hops),
+                    ":hops": _hops(hops),
+                    ":waiting": {"S": "waiting"},
+                    ":parked": {"S": "parked"},
+                    ":skipped": {"S": "skipped"},
+                },
             )
         except self._client.exceptions.ConditionalCheckFailedException:
-            return
+            return False
+        return True
 
     def record(self, message_id: str, engagements: Iterable[Engagement], hops: Sequence[Hop]) -> None:
         """Adds engagements that are new to a message's row, with their hops.
@@ -195,7 +212,6 @@ class Ledger:
             ":none": {"S": ""},
             ":empty": {"M": {}},
             ":expires": {"N": str(int(job.decided_at.timestamp()) + self._retention)},
-            ":hops": _hops(job.hops),
         }
 
     def _set(
@@ -219,8 +235,7 @@ class Ledger:
 _CREATE = (
     "SET #trigger = :trigger, visit_id = :visit, profile_id = :profile, campaign = :campaign, delivery = :delivery,"
     " integration = :integration, created_at = :created, expires_at = :expires,"
-    " esp_message_id = if_not_exists(esp_message_id, :none), engagements = if_not_exists(engagements, :empty),"
-    " trace = if_not_exists(trace, :hops)"
+    " esp_message_id = if_not_exists(esp_message_id, :none), engagements = if_not_exists(engagements, :empty)"
 )
 
 

@@ -15,7 +15,7 @@ from pydantic import JsonValue
 
 from shared.clock import Clock, from_iso, iso
 from shared.definitions import Auth, BasicAuth, NoAuth, OAuth2
-from shared.errors import Misconfigured, Transient, outcome_of_status
+from shared.errors import Busy, Misconfigured, Transient, outcome_of_status
 from shared.exchange import Request, Response
 from shared.ids import digest
 from shared.mapping import at, text_at
@@ -106,7 +106,7 @@ class Tokens:
         Raises Transient if somebody else is, or if the token URL does not answer; Misconfigured if it refuses the credentials.
         """
         if not self._leases.take(f"token/{name}", _LEASE):
-            raise Transient(f"the token of {name} is being renewed", retry_after=_WAIT)
+            raise Busy(f"the token of {name} is being renewed", retry_after=_WAIT)
         try:
             # Whoever had the lease before us may have stored one between our look and our taking it.
             stored = self.stored(name)
