@@ -1,0 +1,163 @@
+"""What each route does."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, JsonValue, StringConstraints, ValidationError
+
+from admin_api.edit import LARGEST_BODY, Editor, Put
+from admin_api.parked import Parked
+from admin_api.routes import Call, Route, find
+from admin_api.settings import Settings
+from admin_api.store import Store
+from shared import aws
+from shared.clock import Clock
+from shared.definitions import KINDS, Kind
+from shared.errors import BadRequest
+from shared.ids import visit_id
+from shared.ledger import Ledger, as_json
+from shared.problem import answer, parse_json, problem, raw_body
+from shared.queues import first_problem
+from shared.secrets import Secrets
+from shared.state import Leases
+
+_DAY = 86400
+
+
+class Redrive(BaseModel):
+    """Body of `POST /parked/redrive`: all items of a queue, or those with these ids."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    queue: Annotated[str, StringConstraints(max_length=80)]
+    ids: frozenset[str] | None = None
+
+
+class Admin:
+    """The admin API of one deployment."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings, self._clock = settings, clock
+        self._dynamodb, self._sqs = aws.client("dynamodb"), aws.client("sqs")
+        self._secrets = Secrets(aws.client("secretsmanager"), settings.secret_prefix)
+        self._store = Store(self._dynamodb, settings.definitions_table)
+        self._leases = Leases(self._dynamodb, settings.state_table, clock)
+        self._ledger = Ledger(self._dynamodb, settings.messages_table, clock, settings.retention_days * _DAY)
+        self._parked = Parked(self._sqs, settings.queues())
+        self._editor = Editor(
+            self._store,
+            self._secrets,
+            self._leases,
+            clock,
+            lease_seconds=settings.lease_seconds,
+            origins=settings.allowed_origins,
+            destinations=[name.partition("=")[0] for name in settings.crm_queue_urls],
+        )
+        one = "/definitions/{kind}/{name}"
+        visit = frozenset({"visit", "tracker", "anonymous_id", "user_id"})
+        self.routes = [
+            Route("GET", "/definitions", self._list, frozenset({"kind"})),
+            Route("GET", one, self._get, frozenset({"version"})),
+            Route("PUT", one, self._put, frozenset({"dry_run", "assuming"})),
+            Route("DELETE", one, self._delete),
+            Route("GET", f"{one}/versions", self._versions),
+            Route("GET", "/traces", self._traces, visit),
+            Route("GET", "/traces/{message_id}", self._trace),
+            Route("GET", "/parked", self._list_parked, frozenset({"queue"})),
+            Route("POST", "/parked/redrive", self._redrive),
+            Route("GET", "/doctor", self._doctor),
+        ]
+
+    def answer(self, event: dict[str, object]) -> dict[str, object]:
+        """The answer to one request (API Gateway payload 2.0); a problem document for a caller's mistake."""
+        try:
+            route, call = find(self.routes, event)
+            return answer(200, route.act(call))
+        except BadRequest as error:
+            return problem(error)
+
+    def _list(self, call: Call) -> JsonValue:
+        kinds = [_kind(call.query["kind"])] if "kind" in call.query else [*KINDS]
+        return {"definitions": [row.summary() for kind in kinds for row in self._store.all(kind)]}
+
+    def _get(self, call: Call) -> JsonValue:
+        kind, name, version = _kind(call.path["kind"]), call.path["name"], call.number("version")
+        found = self._store.version(kind, name, version) if version else self._store.current(kind, name)
+        if found is None:
+            raise _missing(kind, name)
+        return found.whole()
+
+    def _versions(self, call: Call) -> JsonValue:
+        kind, name = _kind(call.path["kind"]), call.path["name"]
+        versions = [row.summary() for row in self._store.versions(kind, name)]
+        if not versions:
+            raise _missing(kind, name)
+        return {"versions": [*versions]}
+
+    def _put(self, call: Call) -> JsonValue:
+        dry, assuming = call.flag("dry_run"), call.query.get("assuming", "")
+        if assuming and not dry:
+            raise BadRequest("assuming is for a dry run only", field="assuming")
+        body = parse_json(raw_body(call.event, LARGEST_BODY))
+        assumed = frozenset((kind, name) for kind, _, name in (one.partition("/") for one in assuming.split(",")))
+        return self._editor.put(Put(_kind(call.path["kind"]), call.path["name"], body, call.by, dry, assumed))
+
+    def _delete(self, call: Call) -> JsonValue:
+        return self._editor.delete(_kind(call.path["kind"]), call.path["name"], call.by)
+
+    def _trace(self, call: Call) -> JsonValue:
+        message = self._ledger.read(call.path["message_id"][:1000])
+        if message is None:
+            raise BadRequest("there is no message with this id: it may be too old, or not decided yet", status=404)
+        return as_json(message)
+
+    def _traces(self, call: Call) -> JsonValue:
+        visit = _visit(call)
+        ids = self._ledger.of_visit(visit)
+        found = self._ledger.read_all(ids)
+        return {"visit_id": visit, "messages": [as_json(found[one]) for one in ids if one in found]}
+
+    def _list_parked(self, call: Call) -> JsonValue:
+        if "queue" in call.query:
+            return {"items": self._parked.items(call.query["queue"])}
+        return {"queues": [{"queue": name, "parked": number} for name, number in self._parked.counts().items()]}
+
+    def _redrive(self, call: Call) -> JsonValue:
+        body = parse_json(raw_body(call.event, LARGEST_BODY))
+        try:
+            wanted = Redrive.model_validate(body)
+        except ValidationError as error:
+            field = ".".join(str(part) for part in error.errors()[0]["loc"])[:100]
+            raise BadRequest(first_problem(error)[:500], field=field or "body", status=422) from error
+        return self._parked.redrive(wanted.queue, wanted.ids)
+
+    def _doctor(self, call: Call) -> JsonValue:
+        # Imported here, as it brings the HTTP client and the vendors, which nothing else in this function needs.
+        from admin_api.doctor import examine  # noqa: PLC0415
+
+        return {"checks": [*examine(self._settings, self._clock, self._store, self._secrets, self._leases, self._parked)]}
+
+
+def _kind(text: str) -> Kind:
+    if text not in KINDS:
+        raise BadRequest(f"there is no such kind; there are: {', '.join(KINDS)}", field="kind", status=404)
+    return text
+
+
+def _missing(kind: str, name: str) -> BadRequest:
+    return BadRequest(f"there is no {kind} named {name!r}, or not in this version", status=404)
+
+
+def _visit(call: Call) -> str:
+    """The visit that the parameters name. Raises BadRequest."""
+    given = {name: text for name, text in call.query.items() if text}
+    if given.keys() == {"visit"}:
+        visit = given["visit"]
+    elif given.keys() in ({"tracker", "anonymous_id"}, {"tracker", "user_id"}):
+        visit = visit_id(given["tracker"], given.get("anonymous_id"), given.get("user_id"))
+    else:
+        raise BadRequest("name the visit by visit, or by tracker and one of anonymous_id and user_id", field="visit")
+    if len(visit.encode()) > 1024:  # DynamoDB's limit of a sort key; a partition key may have twice that
+        raise BadRequest("this is too long to be a visit", field="visit")
+    return visit

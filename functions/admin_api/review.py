@@ -1,0 +1,72 @@
+"""What can only be judged inside a deployment: what a definition refers to, calls, computes and is signed with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from shared.addresses import check_url
+from shared.definitions import Definition, Destination, Integration, Kind, OAuth2, Tracker
+from shared.errors import BadRequest, Misconfigured
+from shared.signatures import standard_webhook_key
+from shared.validation import Fault, references_of
+
+Exists = Callable[[Kind, str], bool]
+
+
+def review(kind: Kind, definition: Definition, exists: Exists, origins: tuple[str, ...], destinations: set[str]) -> list[Fault]:
+    """Everything that is wrong. `exists` says whether a definition is there; `destinations` are those with a queue."""
+    return [
+        *_references(kind, definition, exists),
+        *_addresses(definition, origins),
+        *_signing_secrets(definition),
+        *_queue(definition, destinations),
+    ]
+
+
+def _references(kind: Kind, definition: Definition, exists: Exists) -> Iterator[Fault]:
+    for field, other, name in references_of(kind, definition.model_dump(mode="json")):
+        if not exists(other, name):
+            yield Fault(field, f"the name of {_a(other)} that exists")
+
+
+def _a(kind: Kind) -> str:
+    return f"an {kind}" if kind == "integration" else f"a {kind}"
+
+
+def _addresses(definition: Definition, origins: tuple[str, ...]) -> Iterator[Fault]:
+    for field, url in addresses(definition):
+        try:
+            check_url(url, origins, field=field)
+        except BadRequest as error:
+            yield Fault(field, error.reason)
+
+
+def addresses(definition: Definition) -> Iterator[tuple[str, str]]:
+    """The URLs that a definition has us call, with their fields."""
+    if isinstance(definition, Integration | Destination):
+        yield "url", definition.url
+        if isinstance(definition.auth, OAuth2):
+            yield "auth.token_url", definition.auth.token_url
+
+
+def _signing_secrets(definition: Definition) -> Iterator[Fault]:
+    for field, secret in signing_secrets(definition):
+        try:
+            standard_webhook_key(secret)
+        except Misconfigured as error:
+            yield Fault(field, error.reason)
+
+
+def signing_secrets(definition: Definition) -> Iterator[tuple[str, str]]:
+    """The secrets that somebody signs with, with their fields."""
+    if isinstance(definition, Tracker):
+        yield from ((f"secrets.{i}", secret.get_secret_value()) for i, secret in enumerate(definition.secrets))
+    if isinstance(definition, Integration):
+        secrets = definition.webhook.secrets
+        yield from ((f"webhook.secrets.{i}", secret.get_secret_value()) for i, secret in enumerate(secrets))
+
+
+def _queue(definition: Definition, destinations: set[str]) -> Iterator[Fault]:
+    if isinstance(definition, Destination) and definition.name not in destinations:
+        known = ", ".join(sorted(destinations)) or "none"
+        yield Fault("name", f"a destination of this deployment, which are: {known}")
