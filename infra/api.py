@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import cast
 
 from aws_cdk import Stack
 from aws_cdk import aws_apigatewayv2 as api
@@ -49,13 +50,9 @@ class Api(Construct):
         """A route for those whom the deployment lets in."""
         self._add(method, path, function, self._authorizer)
 
-    def _add(
-        self, method: str, path: str, function: Function, authorizer: api.IHttpRouteAuthorizer
-    ) -> list[api.HttpRoute]:
+    def _add(self, method: str, path: str, function: Function, authorizer: api.IHttpRouteAuthorizer) -> list[api.HttpRoute]:
         integration = integrations.HttpLambdaIntegration(function.name, function.function)
-        return self.api.add_routes(
-            path=path, methods=[api.HttpMethod[method]], integration=integration, authorizer=authorizer
-        )
+        return self.api.add_routes(path=path, methods=[api.HttpMethod[method]], integration=integration, authorizer=authorizer)
 
     def _stage(self, environment: Environment) -> None:
         logs = log_group(self, "logs", "api", environment)
@@ -68,9 +65,7 @@ class Api(Construct):
             throttle=api.ThrottleSettings(rate_limit=environment.requests_per_second, burst_limit=environment.burst),
             detailed_metrics_enabled=True,
         )
-        child = stage.node.default_child
-        assert isinstance(child, api.CfnStage)
-        child.access_log_settings = api.CfnStage.AccessLogSettingsProperty(
+        cast(api.CfnStage, stage.node.default_child).access_log_settings = api.CfnStage.AccessLogSettingsProperty(
             destination_arn=logs.log_group_arn, format=json.dumps(_LOGGED)
         )
 

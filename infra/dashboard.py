@@ -24,9 +24,7 @@ def dashboard(
 ) -> None:
     """`steps` in the order of the job, each with the queues it works off; `others` stand below."""
     width = _FULL // len(steps)
-    board = cloudwatch.Dashboard(
-        scope, "dashboard", dashboard_name=environment.prefix, default_interval=Duration.hours(12)
-    )
+    board = cloudwatch.Dashboard(scope, "dashboard", dashboard_name=environment.prefix, default_interval=Duration.hours(12))
     board.add_widgets(*(_runs(step, width) for step in steps))
     board.add_widgets(*(_duration(step, width) for step in steps))
     board.add_widgets(*(_waiting(step, queues, width) for step, queues in steps.items()))
@@ -35,6 +33,17 @@ def dashboard(
     board.add_widgets(
         *(_runs(other, rest) for other in others),
         cloudwatch.GraphWidget(title="access tokens: seconds left", width=rest, left=[seconds_left]),
+    )
+
+
+def seconds_left(environment: Environment) -> cloudwatch.Metric:
+    """How long the access token that ends first is still good: a metric of `refresh_tokens`."""
+    return cloudwatch.Metric(
+        namespace="Sendbridge",
+        metric_name="TokenSecondsLeft",
+        dimensions_map={"environment": environment.name},
+        statistic="Minimum",
+        period=Duration.minutes(5),
     )
 
 

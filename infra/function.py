@@ -75,4 +75,3 @@ class Function(Construct):
     def metric(self, name: str, statistic: str) -> cloudwatch.Metric:
         """One of the function's own metrics."""
         return self.function.metric(name, statistic=statistic)
-

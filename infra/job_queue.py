@@ -25,9 +25,7 @@ class JobQueue(Construct):
             f"{environment.prefix}-{name}",
             visibility_timeout=Duration.seconds(environment.visibility_seconds),
             retention_period=Duration.days(14),
-            dead_letter_queue=sqs.DeadLetterQueue(
-                queue=self.parked, max_receive_count=environment.max_receive_count
-            ),
+            dead_letter_queue=sqs.DeadLetterQueue(queue=self.parked, max_receive_count=environment.max_receive_count),
         )
         self._watch(alarms, environment)
 
@@ -41,9 +39,7 @@ class JobQueue(Construct):
         """For a policy."""
         return self.queue.queue_arn
 
-    def feed(
-        self, function: Function, *, batch_size: int = 10, window_seconds: int = 0, concurrency: int | None = None
-    ) -> None:
+    def feed(self, function: Function, *, batch_size: int = 10, window_seconds: int = 0, concurrency: int | None = None) -> None:
         """Has this function work the queue off; records it reports as failed stay."""
         lambda_.EventSourceMapping(
             self,

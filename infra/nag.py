@@ -19,8 +19,6 @@ def accept(construct: IConstruct, finding: str, reason: str) -> None:
     Validations.of(construct).acknowledge(Acknowledgment(id=f"AwsSolutions-{finding}", reason=reason))
 
 
-
-
 def accept_all_below(construct: IConstruct, arn: str, reason: str) -> None:
     """Records that a policy of this construct means every resource whose ARN begins so."""
     resolved = Stack.of(construct).resolve(arn)

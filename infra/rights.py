@@ -30,12 +30,31 @@ def use_tokens(foundation: Foundation, function: Function, *kinds: str) -> None:
     function.may("dynamodb:DeleteItem", "dynamodb:PutItem", on=[foundation.tables.state.table_arn])
 
 
+def use_circuits(foundation: Foundation, function: Function) -> None:
+    """`shared.state.Circuits`."""
+    actions = ("BatchGetItem", "DeleteItem", "PutItem")
+    function.may(*(f"dynamodb:{action}" for action in actions), on=[foundation.tables.state.table_arn])
+
+
+def read_links_key(foundation: Foundation, function: Function) -> None:
+    """`shared.links`."""
+    function.may("secretsmanager:GetSecretValue", on=[foundation.links.secret_arn])
+
+
 def work_off(function: Function, *queues: JobQueue) -> None:
     """`shared.queues.Batch`: retry with a delay of its own, park with a reason."""
-    function.may("sqs:ChangeMessageVisibility", on=[queue.arn for queue in queues])
-    function.may("sqs:SendMessage", on=[queue.parked.queue_arn for queue in queues])
+    if queues:
+        function.may("sqs:ChangeMessageVisibility", on=[queue.arn for queue in queues])
+    park(function, *queues)
+
+
+def park(function: Function, *queues: JobQueue) -> None:
+    """`shared.queues.Queue.park`."""
+    if queues:
+        function.may("sqs:SendMessage", on=[queue.parked.queue_arn for queue in queues])
 
 
 def send(function: Function, *queues: JobQueue) -> None:
     """`shared.queues.Queue`."""
-    function.may("sqs:SendMessage", on=[queue.arn for queue in queues])
+    if queues:
+        function.may("sqs:SendMessage", on=[queue.arn for queue in queues])

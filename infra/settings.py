@@ -74,7 +74,9 @@ def read(environments: object, name: object, overrides: str | None = None) -> En
     """The settings of one environment. `overrides` is a JSON object that goes over them. Raises SettingsError."""
     if not isinstance(environments, Mapping) or name not in environments:
         known = ", ".join(environments) if isinstance(environments, Mapping) else "none"
-        raise SettingsError(f"There is no environment {name!r} in cdk.json (there are: {known}); choose one with -c environment=NAME.")
+        raise SettingsError(
+            f"There is no environment {name!r} in cdk.json (there are: {known}); choose one with -c environment=NAME."
+        )
     chosen = {**environments[name], **_overrides(overrides), "name": name}
     try:
         return Environment.model_validate(chosen)

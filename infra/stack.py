@@ -6,9 +6,16 @@ from aws_cdk import CfnOutput, Stack
 from aws_cdk import Environment as CdkEnvironment
 from constructs import Construct
 
+from infra.admin_api import admin_api
 from infra.bundles import Target
+from infra.dashboard import dashboard, seconds_left
 from infra.foundation import Foundation, lay
+from infra.receive_engagement import receive_engagement
+from infra.receive_event import receive_event
+from infra.record_engagement import record_engagement
+from infra.refresh_tokens import refresh_tokens
 from infra.settings import Environment
+from infra.sync_crm import sync_crm
 
 
 class Sendbridge(Stack):
@@ -23,7 +30,24 @@ class Sendbridge(Stack):
             termination_protection=environment.retain,
         )
         foundation = lay(self, environment, target)
+        self._job(foundation)
         self._outputs(foundation)
+
+    def _job(self, foundation: Foundation) -> None:
+        """The functions, from left to right."""
+        steps = {
+            receive_event(foundation): [foundation.events],
+            receive_engagement(foundation): [],
+            record_engagement(foundation): [foundation.engagements],
+            sync_crm(foundation): list(foundation.crm.values()),
+        }
+        others = [refresh_tokens(foundation), admin_api(foundation)]
+        environment = foundation.environment
+        left = seconds_left(environment)
+        foundation.alarms.when_below(
+            "tokens", left, environment.token_alarm_seconds, "An access token is about to expire and could not be renewed."
+        )
+        dashboard(self, environment, steps, others, left)
 
     def _outputs(self, foundation: Foundation) -> None:
         CfnOutput(self, "ApiUrl", value=foundation.api.url)

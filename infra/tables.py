@@ -43,9 +43,7 @@ class Tables(Construct):
         names = ("definitions", "profiles", "messages", "visits", "state")
         return {name: getattr(self, name) for name in names}
 
-    def _table(
-        self, name: str, *, sort_key: str | None = None, time_to_live_attribute: str | None = None
-    ) -> dynamodb.Table:
+    def _table(self, name: str, *, sort_key: str | None = None, time_to_live_attribute: str | None = None) -> dynamodb.Table:
         return dynamodb.Table(
             self,
             name,
@@ -69,7 +67,9 @@ class Tables(Construct):
             removal_policy=RemovalPolicy.RETAIN,
             lifecycle_rules=[s3.LifecycleRule(expiration=Duration.days(environment.mirror_retention_days))],
         )
-        accept(bucket, "S1", "Two functions reach the objects, and each access is on the message's trace or in the API's access log.")
+        accept(
+            bucket, "S1", "Two functions reach the objects, and each access is on the message's trace or in the API's access log."
+        )
         return bucket
 
 

@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 Enforce = Callable[..., object]
@@ -56,7 +55,7 @@ def _base_interpreter() -> str:
     return getattr(sys, "_base_executable", None) or sys.executable
 
 
-def count_loopback_as_tls(app: ModuleType) -> None:
+def count_loopback_as_tls(app: Any) -> None:
     """MiniStack serves plain HTTP, which queues and buckets that insist on TLS refuse. Loopback is as private as TLS."""
     from ministack.core import iam_evaluator  # noqa: PLC0415
 

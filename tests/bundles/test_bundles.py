@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from infra import bundles
 from infra.bundles import Bundle, BundleError, Target, bundle, for_lambda, for_this_host
 
@@ -60,7 +61,9 @@ def imported(function: str, unpacked: Path) -> Imported:
     script = _IMPORT.format(folder=str(unpacked), function=function)
     base = getattr(sys, "_base_executable", sys.executable)
     environment = {"AWS_DEFAULT_REGION": "eu-central-1"}
-    done = subprocess.run([base, "-I", "-S", "-c", script], cwd=unpacked, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [base, "-I", "-S", "-c", script], cwd=unpacked, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return Imported(**json.loads(done.stdout.splitlines()[-1]))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from infra.settings import Environment, SettingsError, read
 
+from infra.settings import Environment, SettingsError, read
 from tests.infra.synthesised import ROOT, cdk
 
 ENVIRONMENTS = json.loads((ROOT / "cdk.json").read_text())["context"]["environments"]
@@ -57,5 +57,3 @@ def test_the_command_line_says_it_in_one_sentence_and_ends() -> None:
     assert done.returncode != 0
     assert said == ["cdk.json: environments.dev.burst: Input should be greater than or equal to 1."]
     assert "Traceback" not in done.stderr
-
-

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shared.env import variable
 
+from shared.env import variable
 from tests.infra.synthesised import ROOT, Template, synthesise
 
 FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/handler.py"))

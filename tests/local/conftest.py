@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 from cli.local.aws import EmbeddedAws, embedded_aws
 from cli.local.deploy import Deployment, deploy
 

@@ -14,13 +14,14 @@ import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import boto3
 import pytest
-from cli.local.aws import ACCOUNT, REGION, ROOT, EmbeddedAws, embedded_aws
 from mypy_boto3_lambda import LambdaClient
 from mypy_boto3_sqs import SQSClient
+
+from cli.local.aws import ACCOUNT, REGION, ROOT, EmbeddedAws, embedded_aws
 
 _ASSUME = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
 
@@ -46,9 +47,10 @@ def cloud_alone() -> Iterator[EmbeddedAws]:
             yield aws
 
 
-def client(aws: EmbeddedAws, service: Literal["iam", "lambda", "sqs"], **credentials: str) -> Any:
+def client(aws: EmbeddedAws, service: str, **credentials: str) -> Any:
     owner = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-    return boto3.client(service, endpoint_url=aws.endpoint, region_name=REGION, **(credentials or owner))
+    make: Any = boto3.client  # typed by one overload for each service
+    return make(service, endpoint_url=aws.endpoint, region_name=REGION, **(credentials or owner))
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +121,7 @@ def test_it_is_gone_after_the_block_even_after_an_error() -> None:
         _ = 1 / 0
     assert _gone(aws.pid)
     with pytest.raises(urllib.error.URLError):
-        urllib.request.urlopen(aws.endpoint, timeout=1)
+        urllib.request.urlopen(aws.endpoint, timeout=1)  # noqa: S310  # ours
 
 
 def test_it_is_gone_when_whoever_started_it_is_killed() -> None:
