@@ -6,6 +6,7 @@ The deployed tests use the real stack; these names and keys repeat `infra/` so t
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import socket
@@ -26,6 +27,8 @@ from mypy_boto3_secretsmanager import SecretsManagerClient
 from mypy_boto3_sqs import SQSClient
 from mypy_boto3_sqs.type_defs import MessageTypeDef
 from pydantic import BaseModel
+
+from shared.definitions import KINDS, Kind
 
 REGION: Literal["eu-west-1"] = "eu-west-1"
 QUEUES = ("events", "timers", "messages", "engagements", "crm-dynamics")
@@ -96,6 +99,7 @@ class Aws:
         self.secret_prefix = f"sendbridge-{self.suffix}"
         self.bucket = f"mirror-{self.suffix}"
         self._urls: dict[str, str] = {}
+        self._versions: dict[str, int] = {}
 
     def table(self, name: str) -> str:
         """The table's real name, made on first use."""
@@ -133,6 +137,21 @@ class Aws:
             self._urls[self.bucket] = self.bucket
             self.s3.create_bucket(Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
         return self.bucket
+
+    def define(self, kind: Kind, **values: object) -> None:
+        """Stores a definition as its next version; for a test, its secrets may stay where they are."""
+        body = KINDS[kind].model_validate(values)
+        name = f"{kind}/{body.name}"
+        self._versions[name] = self._versions.get(name, 0) + 1
+        self.dynamodb.put_item(
+            TableName=self.table("definitions"),
+            Item={
+                "pk": {"S": kind},
+                "sk": {"S": body.name},
+                "version": {"N": str(self._versions[name])},
+                "body": {"S": json.dumps(values)},
+            },
+        )
 
     def received(self, queue: str) -> list[str]:
         """Takes all bodies that are in the queue now."""
