@@ -6,6 +6,9 @@ import base64
 import hashlib
 import hmac
 
+from shared.errors import Misconfigured
+from shared.secrets import Secrets
+
 
 class Links:
     """Makes and checks the signed links of one deployment. `base_url` has no slash at its end."""
@@ -26,3 +29,11 @@ class Links:
     def mirror(self, message_id: str) -> str:
         """Where the message can be seen as it was sent."""
         return f"{self._base_url}/v1/mirror/{message_id}/{self.signature('mirror', message_id)}"
+
+
+def read_links(secrets: Secrets, base_url: str) -> Links:
+    """The links of this deployment. Raises Misconfigured if the stack's secret `links` has no key."""
+    key = (secrets.read("links") or {}).get("key")
+    if not isinstance(key, str) or not key:
+        raise Misconfigured("the secret that signs links has no key")
+    return Links(key, base_url)

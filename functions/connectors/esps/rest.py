@@ -28,6 +28,7 @@ Problem = tuple[int, str, str]
 
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _AHEAD = timedelta(days=1)
+_SURELY_NOT_TAKEN = (425, 429, 503)
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _CODE_KEYS = ("code", "error", "type", "field", "name", "status")
 
@@ -52,7 +53,8 @@ class ParsedEvents:
 class RestEsp:
     """The connector `rest`."""
 
-    def send(self, integration: Integration, body: JsonValue, message_id: str, clock: Clock) -> Exchange[Sent]:
+    @staticmethod
+    def send(integration: Integration, body: JsonValue, message_id: str, clock: Clock) -> Exchange[Sent]:
         """Posts one message. Equal arguments make an equal request, byte for byte.
 
         Raises Unknown where the ESP may have taken the message although it did not say so, Transient, Permanent or
@@ -62,7 +64,8 @@ class RestEsp:
         _raise_unless_taken(integration, response, clock)
         return Sent(_esp_message_id(integration, response), response.status, response.seconds)
 
-    def events(self, integration: Integration, headers: Mapping[str, str], body: bytes, clock: Clock) -> ParsedEvents:
+    @staticmethod
+    def events(integration: Integration, headers: Mapping[str, str], body: bytes, clock: Clock) -> ParsedEvents:
         """Verifies a webhook post and reads its events; `headers` have lower-case names.
 
         Raises BadRequest: 401 for a signature that does not hold, 400 for a body that is not JSON or not events. A single
@@ -101,6 +104,9 @@ def _raise_unless_taken(integration: Integration, response: Response, clock: Clo
         # With an idempotency key: the first request under this key is still being worked on.
         raise (Unknown if integration.idempotency_header else Transient)(reason, retry_after=wait)
     outcome = outcome_of_status(response.status, reason, retry_after=wait)
+    if integration.idempotency_header and isinstance(outcome, Transient) and response.status not in _SURELY_NOT_TAKEN:
+        # It may be kept under its key: what comes next under this key must be the same.
+        raise Unknown(reason)
     if isinstance(outcome, Unauthorized):
         raise Misconfigured(reason)
     if outcome is not None:

@@ -1,0 +1,57 @@
+"""A message's content: its variables, and what the template and the integration make of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import JsonValue
+
+from shared.definitions import Integration, Template
+from shared.jobs import MessageJob
+from shared.mirrors import Content
+from shared.profiles import Profile
+from shared.templates import render, render_json
+
+
+def render_content(job: MessageJob, template: Template, integration: Integration, profile: Profile, mirror_url: str) -> Content:
+    """Renders the message.
+
+    A template sees its defaults, the job's context (`cart`, `events`, `event`), `profile`, `to`, `mirror_url` and `message`;
+    the integration's body sees `message.subject`, `message.html` and `message.text` as well. Raises Permanent.
+    """
+    message: dict[str, JsonValue] = {
+        "id": job.message_id,
+        "campaign": job.campaign,
+        "delivery": job.delivery,
+        "trigger": job.trigger,
+        "template": job.template,
+    }
+    ours: dict[str, JsonValue] = {
+        "profile": dict(profile.attributes),
+        "to": profile.email,
+        "mirror_url": mirror_url,
+        "message": message,
+    }
+    variables = over(template.defaults, {**job.context, **ours})
+    where = f"template {template.name!r}"
+    html = render(f"{where}, html", template.html, variables, html=True)
+    rendered: dict[str, JsonValue] = {
+        # A subject is one line, whatever is put into it.
+        "subject": " ".join(render(f"{where}, subject", template.subject, variables).split()),
+        "html": html,
+        "text": render(f"{where}, text", template.text, variables),
+    }
+    inner = {**variables, "message": {**message, **rendered}}
+    return Content(html, render_json(f"integration {integration.name!r}, body", integration.body, inner))
+
+
+def over(defaults: Mapping[str, JsonValue], values: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """The values, and the defaults where there is none or it is null, also inside of objects."""
+    merged = dict(defaults)
+    for key, value in values.items():
+        default = merged.get(key)
+        if isinstance(default, dict) and isinstance(value, dict):
+            merged[key] = over(default, value)
+        elif value is not None or key not in merged:
+            merged[key] = value
+    return merged

@@ -1,0 +1,86 @@
+"""Queue `messages`: the last checks, the content, and the post to the ESP."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from functools import cache
+from typing import Protocol, cast
+
+from send_message.outbox import Outbox
+from send_message.sending import send_all
+from send_message.settings import Settings
+from shared import aws
+from shared.catalogue import Definitions
+from shared.clock import Clock, utc_now
+from shared.definitions import Integration, Template, Trigger
+from shared.http import Http
+from shared.jobs import MessageJob
+from shared.ledger import Ledger
+from shared.links import read_links
+from shared.mirrors import Mirrors
+from shared.observe import observed
+from shared.profiles import Profiles
+from shared.queues import Batch, Queue
+from shared.secrets import Secrets
+from shared.state import Circuits, Leases
+from shared.tokens import Send, Tokens
+from shared.visits import Visits
+
+_DAY = 86_400
+
+
+class Context(Protocol):
+    """What is used of Lambda's context object."""
+
+    def get_remaining_time_in_millis(self) -> int: ...
+
+
+@cache
+def _settings() -> Settings:
+    return Settings.from_environment()
+
+
+@cache
+def _outbox() -> Outbox:
+    return compose(_settings(), Http(_settings().allowed_origins).send, utc_now)
+
+
+def compose(settings: Settings, http_send: Send, clock: Clock) -> Outbox:
+    """All that sending works with, of the deployment that the settings describe."""
+    dynamodb, state = aws.client("dynamodb"), settings.state_table
+    secrets = Secrets(aws.client("secretsmanager"), settings.secret_prefix)
+    definitions = Definitions(settings.definitions_table, dynamodb, clock, settings.definitions_ttl, secrets)
+    return Outbox(
+        triggers=definitions.catalogue(Trigger),
+        templates=definitions.catalogue(Template),
+        integrations=definitions.catalogue(Integration),
+        visits=Visits(dynamodb, settings.visits_table, timedelta(days=settings.visit_days)),
+        profiles=Profiles(dynamodb, settings.profiles_table),
+        ledger=Ledger(dynamodb, settings.messages_table, clock, settings.retention_days * _DAY),
+        mirrors=Mirrors(aws.client("s3"), settings.mirror_bucket),
+        links=read_links(secrets, settings.base_url),
+        circuits=Circuits(dynamodb, state, clock, random.Random()),
+        tokens=Tokens(secrets, Leases(dynamodb, state, clock), http_send, clock),
+        http_send=http_send,
+        engagements=Queue(aws.client("sqs"), settings.engagements_queue_url),
+        clock=clock,
+        environment=settings.environment,
+        lease_seconds=settings.lease_seconds,
+    )
+
+
+@observed
+def handle(event: dict[str, object], context: object) -> dict[str, list[dict[str, str]]]:
+    """Entry point."""
+    settings, sqs = _settings(), aws.client("sqs")
+    batch = Batch(
+        event,
+        MessageJob,
+        client=sqs,
+        queue_url=settings.messages_queue_url,
+        parked=Queue(sqs, settings.messages_parked_url),
+        clock=utc_now,
+    )
+    send_all(batch, _outbox(), lambda: cast("Context", context).get_remaining_time_in_millis() / 1000)
+    return batch.response()

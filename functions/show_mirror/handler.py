@@ -1,0 +1,26 @@
+"""`GET /v1/mirror/{message_id}/{signature}`: shows what was sent."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from shared import aws
+from shared.links import Links, read_links
+from shared.mirrors import Mirrors
+from shared.observe import observed
+from shared.secrets import Secrets
+from show_mirror.page import show
+from show_mirror.settings import Settings
+
+
+@cache
+def _parts() -> tuple[Links, Mirrors]:
+    settings = Settings.from_environment()
+    secrets = Secrets(aws.client("secretsmanager"), settings.secret_prefix)
+    return read_links(secrets, settings.base_url), Mirrors(aws.client("s3"), settings.mirror_bucket)
+
+
+@observed
+def handle(event: dict[str, object], context: object) -> dict[str, object]:
+    """Entry point."""
+    return show(event, *_parts())

@@ -1,0 +1,43 @@
+"""The mirror page: what was sent, to whoever has its link, and to nobody's search index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from shared.links import Links
+from shared.mirrors import Mirrors
+
+# The HTML was made from templates and from what visitors did. It may be looked at and its links followed; nothing in it runs,
+# sends a form, or sees where it is.
+_POLICY = (
+    "default-src 'none'; img-src https: data:; style-src 'unsafe-inline' https:; font-src https: data:;"
+    " form-action 'none'; base-uri 'none'; frame-ancestors 'none'; sandbox allow-popups allow-popups-to-escape-sandbox"
+)
+
+_HEADERS = {
+    "content-type": "text/html; charset=utf-8",
+    "content-security-policy": _POLICY,
+    "cache-control": "private, no-store",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-robots-tag": "noindex, nofollow",
+}
+
+_PAGE = '<!doctype html><html lang="en"><title>{0}</title><p>{0}</p></html>'
+
+
+def show(event: dict[str, object], links: Links, mirrors: Mirrors) -> dict[str, object]:
+    """The answer to a request (API Gateway payload 2.0): the page; 404 for a link that is not ours, 410 once it has expired."""
+    parameters = cast("Mapping[str, str]", event.get("pathParameters") or {})
+    message_id, signature = parameters.get("message_id", ""), parameters.get("signature", "")
+    if not links.valid("mirror", message_id, signature):
+        return _answer(404, _PAGE.format("There is no such page."))
+    content = mirrors.read(message_id)
+    if content is None:
+        return _answer(410, _PAGE.format("This message can no longer be shown."))
+    return _answer(200, content.html)
+
+
+def _answer(status: int, html: str) -> dict[str, object]:
+    return {"statusCode": status, "headers": _HEADERS, "body": html}

@@ -1,0 +1,18 @@
+"""Settings of `show_mirror`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.env import Settings as Base
+
+AWS_SERVICES = ("s3", "secretsmanager")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Base):
+    """What the function needs to know of its deployment."""
+
+    mirror_bucket: str
+    secret_prefix: str
+    base_url: str
