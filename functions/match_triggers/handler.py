@@ -1,0 +1,89 @@
+"""Keeps visits, fires timers. Invoked by the queues `events` and `timers`, and every minute by a schedule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from typing import TYPE_CHECKING
+
+from match_triggers.arrivals import arrive
+from match_triggers.bench import Bench
+from match_triggers.firing import fire
+from match_triggers.settings import Settings
+from match_triggers.sweeping import sweep
+from shared import aws
+from shared.catalogue import Definitions
+from shared.clock import Clock, utc_now
+from shared.definitions import Trigger
+from shared.jobs import EventsJob, TimerJob
+from shared.observe import logger, observed
+from shared.profiles import Profiles
+from shared.queues import Batch, Queue
+from shared.visits import Visits
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_sqs import SQSClient
+
+
+@dataclass(frozen=True)
+class App:
+    """The function with its collaborators."""
+
+    settings: Settings
+    sqs: SQSClient
+    bench: Bench
+
+    def invoked(self, event: dict[str, object]) -> dict[str, object]:
+        """Does what the event asks for. What comes from no queue comes from the schedule."""
+        records = event.get("Records")
+        if not isinstance(records, list):
+            logger.info("swept", visits=sweep(self.bench, self.settings.sweep_limit))
+            return {}
+        if records and _queue_name(records[0]["eventSourceARN"], ":") == _queue_name(self.settings.timers_queue_url, "/"):
+            return self._timers(event)
+        return self._events(event)
+
+    def _events(self, event: dict[str, object]) -> dict[str, object]:
+        settings, clock = self.settings, self.bench.clock
+        parked = Queue(self.sqs, settings.events_parked_url)
+        batch = Batch(event, EventsJob, client=self.sqs, queue_url=settings.events_queue_url, parked=parked, clock=clock)
+        arrive(batch, self.bench)
+        return {**batch.response()}
+
+    def _timers(self, event: dict[str, object]) -> dict[str, object]:
+        settings, clock = self.settings, self.bench.clock
+        parked = Queue(self.sqs, settings.timers_parked_url)
+        batch = Batch(event, TimerJob, client=self.sqs, queue_url=settings.timers_queue_url, parked=parked, clock=clock)
+        fire(batch, self.bench)
+        return {**batch.response()}
+
+
+def _queue_name(address: str, separator: str) -> str:
+    return address.rsplit(separator, 1)[-1]
+
+
+def compose(settings: Settings, dynamodb: DynamoDBClient, sqs: SQSClient, clock: Clock) -> App:
+    """The function, of these settings and clients."""
+    bench = Bench(
+        visits=Visits(dynamodb, settings.visits_table, timedelta(days=settings.visit_days)),
+        profiles=Profiles(dynamodb, settings.profiles_table),
+        triggers=Definitions(settings.definitions_table, dynamodb, clock, settings.definitions_ttl).catalogue(Trigger),
+        timers=Queue(sqs, settings.timers_queue_url),
+        messages=Queue(sqs, settings.messages_queue_url),
+        clock=clock,
+        horizon=timedelta(seconds=settings.horizon_seconds),
+    )
+    return App(settings, sqs, bench)
+
+
+@cache
+def _app() -> App:
+    return compose(Settings.from_environment(), aws.client("dynamodb"), aws.client("sqs"), utc_now)
+
+
+@observed
+def handle(event: dict[str, object], context: object) -> dict[str, object]:
+    """Entry point."""
+    return _app().invoked(event)
