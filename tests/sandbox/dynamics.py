@@ -84,7 +84,7 @@ class DynamicsSandbox(Sandbox):
         self.protection.clear()
 
     def seed(self, *contacts: dict[str, object]) -> list[str]:
-        """Put contacts in; their ids."""
+        """Put contacts in; their ids. From a test's thread only while no calls run; else `control("contacts", …)`."""
         return [self._seed(contact) for contact in contacts]
 
     def timeline(self, contact: str) -> list[dict[str, object]]:

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from html.parser import HTMLParser
+from html import unescape
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -11,6 +11,8 @@ _LOCAL = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _EMAIL = re.compile(rf"{_LOCAL}@(?:{_LABEL}\.)+{_LABEL}")
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,76}")
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_LINK = re.compile(r"""<a\s(?:[^>]*?\s)?href\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
 RESERVED = {"from", "to", "cc", "bcc", "subject", "date", "message-id", "content-type", "mime-version"}
 
 
@@ -83,19 +85,13 @@ def parse_message(raw: bytes) -> Message | Refusal:
     return Refusal(422, "invalid_request", first["msg"], ".".join(str(part) for part in first["loc"]) or None)
 
 
-class _Links(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        href = dict(attrs).get("href") or ""
-        if tag == "a" and href.lower().startswith(("http://", "https://")):
-            self.found.append(href)
-
-
 def first_link(html: str) -> str | None:
-    """The first http(s) link of a message, which is the one that gets clicked."""
-    parser = _Links()
-    parser.feed(html)
-    return next(iter(parser.found), None)
+    """The first http(s) link of a message outside comments, which is the one that gets clicked.
+
+    By regular expression: an HTML parser takes a millisecond for a message of 3 kB, which is most of the server's time.
+    """
+    for found in _LINK.finditer(_COMMENT.sub("", html)):
+        url = unescape(found[1] or found[2] or "").strip()
+        if url.lower().startswith(("http://", "https://")):
+            return url
+    return None

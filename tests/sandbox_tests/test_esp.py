@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.sandbox.esp import MAX_BODY, EspSandbox, EspSettings
+from tests.sandbox.esp_messages import first_link
 from tests.sandbox.journal import Journal
 from tests.sandbox_tests.conftest import Client, esp_token
 
@@ -73,6 +74,19 @@ def test_a_missing_field_is_named(sender: Client, name: str) -> None:
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe{}", b'{"html": NaN', b"[" * 10_000])
 def test_what_is_not_json_is_a_400(sender: Client, body: bytes) -> None:
     assert error(send(sender, body))[:2] == (400, "invalid_json")
+
+
+@pytest.mark.parametrize(
+    ("html", "link"),
+    [
+        ("<A class=\"b\"\nHREF = 'https://a.example/?x=1&amp;y=2'>", "https://a.example/?x=1&y=2"),
+        ('<!-- <a href="https://no.example"> --><a href="mailto:x@y.example"><a href="http://b.example">', "http://b.example"),
+        ('<link href="https://no.example"><abbr href="https://no.example"><a data-href="https://no.example">', None),
+        ("<p>none</p>", None),
+    ],
+)
+def test_the_link_that_gets_clicked(html: str, link: str | None) -> None:
+    assert first_link(html) == link
 
 
 def test_type_size_and_key_are_checked(esp: EspSandbox, sender: Client) -> None:
