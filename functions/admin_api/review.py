@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from pydantic import JsonValue
+
 from shared.addresses import check_url
-from shared.definitions import Definition, Destination, Integration, Kind, OAuth2, Tracker
-from shared.errors import BadRequest, Misconfigured
+from shared.definitions import Definition, Destination, Integration, Kind, OAuth2, Template, Tracker
+from shared.errors import BadRequest, Misconfigured, Permanent
 from shared.signatures import standard_webhook_key
 from shared.validation import Fault, references_of
 
@@ -19,6 +21,7 @@ def review(kind: Kind, definition: Definition, exists: Exists, origins: tuple[st
         *_references(kind, definition, exists),
         *_addresses(definition, origins),
         *_signing_secrets(definition),
+        *_syntax(definition),
         *_queue(definition, destinations),
     ]
 
@@ -70,3 +73,34 @@ def _queue(definition: Definition, destinations: set[str]) -> Iterator[Fault]:
     if isinstance(definition, Destination) and definition.name not in destinations:
         known = ", ".join(sorted(destinations)) or "none"
         yield Fault("name", f"a destination of this deployment, which are: {known}")
+
+
+def _syntax(definition: Definition) -> Iterator[Fault]:
+    sources = [*_sources(definition)]
+    if not sources:
+        return
+    # Imported here, as Liquid is the half of a cold start and only templates and integrations are written in it.
+    from shared.templates import check  # noqa: PLC0415
+
+    for field, source, html in sources:
+        try:
+            check(field, source, html=html)
+        except Permanent as error:
+            yield Fault(field, f"a Liquid template, but in {error.reason.removeprefix(f'{field}, ')}")
+
+
+def _sources(definition: Definition) -> Iterator[tuple[str, str, bool]]:
+    """Everything that is a template, with its field, and whether values in it are escaped for HTML."""
+    if isinstance(definition, Template):
+        yield from (("subject", definition.subject, False), ("html", definition.html, True), ("text", definition.text, False))
+    if isinstance(definition, Integration):
+        yield from ((field, text, False) for field, text in _texts(definition.body, "body"))
+
+
+def _texts(body: JsonValue, field: str) -> Iterator[tuple[str, str]]:
+    if isinstance(body, str):
+        yield field, body
+    if isinstance(body, dict):
+        yield from (found for key, value in body.items() for found in _texts(value, f"{field}.{key}"))
+    if isinstance(body, list):
+        yield from (found for index, value in enumerate(body) for found in _texts(value, f"{field}.{index}"))

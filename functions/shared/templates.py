@@ -49,9 +49,13 @@ def render_json(name: str, body: JsonValue, variables: Mapping[str, JsonValue]) 
 
 
 def check(name: str, source: str, *, html: bool = False) -> None:
-    """Raises Permanent if this is not Liquid."""
-    if _is_template(source):
-        _checked(name, source, html)
+    """Raises Permanent if this is not Liquid, or uses a filter that there is not."""
+    if not _is_template(source):
+        return
+    for used, places in _checked(name, source, html).analyze().filters.items():
+        if used not in _ENVIRONMENTS[html].filters:
+            line = source.count("\n", 0, places[0].index) + 1
+            raise Permanent(f"{name}, line {line}: there is no filter {used!r}")
 
 
 def _is_template(source: str) -> bool:

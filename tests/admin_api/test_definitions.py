@@ -166,6 +166,14 @@ def test_the_deployment_may_allow_an_origin(aws: Aws) -> None:
     assert admin.answer(request("PUT", "/definitions/integration/postbird", body))["statusCode"] == 200
 
 
+def test_templates_must_be_liquid(ask: Ask) -> None:
+    found = errors(ask("PUT", "/definitions/template/cart", template(html="<p>\n{% nothing %}", subject="{{ profile.")))
+    assert found.keys() == {"html", "subject"}
+    assert "line 2" in found["html"]
+    body = integration(body={"to": [{"email": "{{ to"}], "subject": "{{ message.subject | nothing }}"})
+    assert errors(ask("PUT", "/definitions/integration/postbird", body)).keys() == {"body.to.0.email", "body.subject"}
+
+
 def test_signing_secrets_must_be_keys(ask: Ask) -> None:
     assert errors(ask("PUT", "/definitions/tracker/shop", tracker(secrets=["whsec_short"]))).keys() == {"secrets.0"}
 
