@@ -44,4 +44,3 @@ class Executioner:
             return response
 
         return watched
-

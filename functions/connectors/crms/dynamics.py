@@ -73,7 +73,10 @@ class Dynamics:
         problems: list[str] = []
         try:
             yield from self._get("WhoAmI")
-            checks = [self._get("contacts?$select=contactid&$top=1"), *map(self._test_table, self._destination.events)]
+            checks = [
+                self._get(f"contacts?$select=contactid,{self._destination.contact_key}&$top=1"),
+                *map(self._test_table, self._destination.events),
+            ]
             for check in checks:
                 problem = yield from _or_error(check)
                 if isinstance(problem, SendbridgeError):
