@@ -8,6 +8,8 @@ from infra.job_queue import JobQueue
 
 _COME_AND_GO = "Definitions, and so their secrets and tokens, come and go while the stack stays."
 
+_ONE_PER_MESSAGE = "There is an object for each message."
+
 
 def read_definitions(foundation: Foundation, function: Function) -> None:
     """`shared.catalogue`, without secret fields."""
@@ -39,6 +41,19 @@ def use_circuits(foundation: Foundation, function: Function) -> None:
 def read_links_key(foundation: Foundation, function: Function) -> None:
     """`shared.links`."""
     function.may("secretsmanager:GetSecretValue", on=[foundation.links.secret_arn])
+
+
+def read_mirrors(foundation: Foundation, function: Function) -> None:
+    """`shared.mirrors`. Without the right to list, S3 says of an object that is not there that it is forbidden."""
+    bucket = foundation.tables.mirror
+    function.may("s3:ListBucket", on=[bucket.bucket_arn])
+    function.may_below("s3:GetObject", on=bucket.arn_for_objects(""), reason=_ONE_PER_MESSAGE)
+
+
+def keep_mirrors(foundation: Foundation, function: Function) -> None:
+    """`shared.mirrors`."""
+    arns = foundation.tables.mirror.arn_for_objects("")
+    function.may_below("s3:PutObject", on=arns, reason=_ONE_PER_MESSAGE)
 
 
 def work_off(function: Function, *queues: JobQueue) -> None:

@@ -10,11 +10,14 @@ from infra.admin_api import admin_api
 from infra.bundles import Target
 from infra.dashboard import dashboard, seconds_left
 from infra.foundation import Foundation, lay
+from infra.match_triggers import match_triggers
 from infra.receive_engagement import receive_engagement
 from infra.receive_event import receive_event
 from infra.record_engagement import record_engagement
 from infra.refresh_tokens import refresh_tokens
+from infra.send_message import send_message
 from infra.settings import Environment
+from infra.show_mirror import show_mirror
 from infra.sync_crm import sync_crm
 
 
@@ -36,12 +39,14 @@ class Sendbridge(Stack):
     def _job(self, foundation: Foundation) -> None:
         """The functions, from left to right."""
         steps = {
-            receive_event(foundation): [foundation.events],
+            receive_event(foundation): [],
+            match_triggers(foundation): [foundation.events, foundation.timers],
+            send_message(foundation): [foundation.messages],
             receive_engagement(foundation): [],
             record_engagement(foundation): [foundation.engagements],
             sync_crm(foundation): list(foundation.crm.values()),
         }
-        others = [refresh_tokens(foundation), admin_api(foundation)]
+        others = [show_mirror(foundation), refresh_tokens(foundation), admin_api(foundation)]
         environment = foundation.environment
         left = seconds_left(environment)
         foundation.alarms.when_below(

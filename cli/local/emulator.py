@@ -30,6 +30,7 @@ def main(directory: Path) -> None:
 
     count_loopback_as_tls(app)
     record_calls(directory / "calls.jsonl")
+    refer_to_secrets_by_arn()
     threading.Thread(target=poll_promptly, daemon=True).start()
     app.main()
 
@@ -69,6 +70,26 @@ def poll_promptly() -> None:
     while True:
         time.sleep(_POLL_SECONDS)
         lambda_svc.esm_wake.set()
+
+
+def refer_to_secrets_by_arn() -> None:
+    """In MiniStack's CloudFormation a reference to a secret is its name; on AWS it is its ARN, as a policy needs it."""
+    from ministack.services.cloudformation import provisioners  # noqa: PLC0415
+
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::SecretsManager::Secret"]
+    create, update, delete = handlers["create"], handlers["update"], handlers["delete"]
+
+    def by_arn(made: tuple[str, dict[str, str]]) -> tuple[str, dict[str, str]]:
+        return made[1]["Arn"], made[1]
+
+    handlers["create"] = lambda *rest: by_arn(create(*rest))
+    handlers["update"] = lambda arn, *rest: by_arn(update(_secret_name(arn), *rest))
+    handlers["delete"] = lambda arn, *rest: delete(_secret_name(arn), *rest)
+
+
+def _secret_name(arn: str) -> str:
+    """AWS puts a dash and six characters behind the name."""
+    return arn.split(":", 6)[6].rsplit("-", 1)[0]
 
 
 def record_calls(into: Path) -> None:
