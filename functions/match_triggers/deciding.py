@@ -56,7 +56,8 @@ def job_of(visit: Visit, episode: Episode, profiles: Sequence[str], now: datetim
         template=trigger.template,
         integration=trigger.integration,
         decided_at=now,
-        anchor_at=episode.first.at,
+        anchor_at=visit.last_at,
+        begins_at=episode.first.at,
         # From the deadline, not from now: a timer that an outage held up must not make old news fresh.
         valid_until=episode.due_at + timedelta(seconds=trigger.validity_seconds),
         context=_context(visit, episode),

@@ -72,7 +72,9 @@ class MessageJob(_Job):
     integration: str
     decided_at: Time
     anchor_at: Time
-    """Time of the episode's first event: an excluded event at or after it, which the decision did not know, cancels the send."""
+    """Time of the newest event that the decision knew: the visitor's silence counts from here."""
+    begins_at: Time | None = None
+    """Time of the first event that the decision is about: an excluded event since then, however late it comes, cancels the send."""
     valid_until: Time
     context: dict[str, JsonValue] = {}
     """Variables for the template: `cart` (list), `events` (list), `event` (the last qualifying one)."""
