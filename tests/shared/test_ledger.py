@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from shared.errors import Transient
 from shared.jobs import Engagement, Hop, MessageJob
 from shared.ledger import Ledger
 from tests.aws import Aws
@@ -108,3 +109,32 @@ def test_the_messages_of_a_visit_are_found_newest_first(aws: Aws, ledger: Ledger
     ledger.claim(job(aws, message_id="m_new"), 30)
     assert ledger.of_visit("shop#a#1") == ["m_new", "m_old"]
     assert ledger.of_visit("shop#a#2") == []
+
+
+def test_hops_are_noted_once_by_their_key(aws: Aws, ledger: Ledger) -> None:
+    ledger.claim(job(aws), 30)
+    ledger.note_once("m_1", {"a": hop(aws, "first")})
+    for _ in range(2):
+        ledger.note_once("m_1", {"a": hop(aws, "again"), "b": hop(aws, "second"), "c": hop(aws, "third")})
+    message = ledger.read("m_1")
+    assert message is not None
+    assert [h.what for h in message.trace] == ["fired", "first", "second", "third"]
+
+
+def test_nothing_is_noted_where_there_is_no_row(aws: Aws, ledger: Ledger) -> None:
+    ledger.note_once("m_gone", {"a": hop(aws, "first")})
+    assert ledger.read("m_gone") is None
+
+
+def test_what_another_recorded_meanwhile_is_not_recorded_again(aws: Aws, ledger: Ledger) -> None:
+    ledger.claim(job(aws), 30)
+    one, two = (
+        Engagement(id=name, message_id="m_1", integration="i", type="opened", at=aws.clock(), received_at=aws.clock())
+        for name in ("e_1", "e_2")
+    )
+    ledger.record("m_1", [one], [hop(aws, "opened")])
+    with pytest.raises(Transient):
+        ledger.record("m_1", [two, one], [hop(aws, "opened"), hop(aws, "opened")])
+    message = ledger.read("m_1")
+    assert message is not None
+    assert (dict(message.engagements), len(message.trace)) == ({"e_1": "opened"}, 2)

@@ -66,3 +66,16 @@ def test_no_address_is_in_a_key_or_a_repr(aws: Aws, profiles: Profiles) -> None:
     keys = [item["pk"]["S"] for item in aws.dynamodb.scan(TableName=aws.table("profiles"))["Items"]]
     assert not any("ada" in key for key in keys)
     assert "ada" not in repr(profiles.get(who))
+
+
+def test_a_contact_is_forgotten_unless_another_was_remembered(aws: Aws, profiles: Profiles) -> None:
+    who = profiles.upsert([("user_id", "7")], {}, aws.clock())
+    profiles.remember_contact(who, "crm", "c1")
+    profiles.forget_contact(who, "crm", "c0")
+    profile = profiles.get(who)
+    assert profile is not None
+    assert profile.crm_ids == {"crm": "c1"}
+    profiles.forget_contact(who, "crm", "c1")
+    profile = profiles.get(who)
+    assert profile is not None
+    assert profile.crm_ids == {}

@@ -6,7 +6,7 @@ import pytest
 
 from shared.errors import Misconfigured, Permanent, Transient
 from shared.jobs import TimerJob
-from shared.queues import MAX_BODY, Batch, Queue, Record, backoff, patience
+from shared.queues import MAX_BODY, Batch, Queue, Record, backoff, patience, urls_by_name
 from tests.aws import Aws
 
 
@@ -82,3 +82,23 @@ def test_backoff_grows_to_its_cap_and_is_jittered() -> None:
     late = [backoff(50, chance, cap=300) for _ in range(200)]
     assert max(late) <= 300
     assert max(late) - min(late) > 200
+
+
+def test_many_are_parked_each_with_its_reason(aws: Aws) -> None:
+    Queue(aws.sqs, aws.queue("timers-parked")).park_all(((f"body {n}", f"reason {n}") for n in range(25)), aws.clock)
+    parked = aws.received_messages("timers-parked")
+    assert {(m["Body"], m["MessageAttributes"]["reason"]["StringValue"]) for m in parked} == {
+        (f"body {n}", f"reason {n}") for n in range(25)
+    }
+
+
+def test_what_sqs_refuses_in_a_text_is_sent_escaped_and_read_back(aws: Aws) -> None:
+    Queue(aws.sqs, aws.queue("timers")).send(TimerJob(visit_id="a\ufffe\uffffb"))
+    [body] = aws.received("timers")
+    assert "\ufffe" not in body
+    assert "\uffff" not in body
+    assert TimerJob.model_validate_json(body).visit_id == "a\ufffe\uffffb"
+
+
+def test_queue_urls_are_read_by_name() -> None:
+    assert urls_by_name(("crm=https://sqs/1/q?a=b",)) == {"crm": "https://sqs/1/q?a=b"}

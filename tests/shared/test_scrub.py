@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import pytest
+
+from shared.scrub import scrub
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("550 5.1.1 <ada@example.com>: no such user", "550 5.1.1 <(address)>: no such user"),
+        ("RCPT TO:ada+x@mail.example.com refused", "RCPT TO:(address) refused"),
+        ("'älva@exämple.se' is a duplicate", "'(address)' is a duplicate"),
+        ("see https://vendor.example.com/help?user=ada now", "see (link) now"),
+        ("two\r\nlines\tand tabs", "two lines and tabs"),
+        ("", ""),
+    ],
+)
+def test_addresses_and_links_are_taken_out(said: str, kept: str) -> None:
+    assert scrub(said) == kept
+
+
+@pytest.mark.parametrize("said", ["x" * 5_000_000, "a@" * 2_500_000, " " * 5_000_000, "https://" * 600_000])
+def test_long_text_is_cut_and_soon_done(said: str) -> None:
+    assert len(scrub(said)) <= 300
