@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from pydantic import JsonValue
@@ -12,6 +13,8 @@ from shared.mirrors import Content
 from shared.profiles import Profile
 from shared.templates import render, render_json
 
+_CONTROL = re.compile(r"[\s\x00-\x1f\x7f]+")
+"""What may not be in a subject: it is one line, whatever is put into it."""
 
 def render_content(job: MessageJob, template: Template, integration: Integration, profile: Profile, mirror_url: str) -> Content:
     """Renders the message.
@@ -36,8 +39,7 @@ def render_content(job: MessageJob, template: Template, integration: Integration
     where = f"template {template.name!r}"
     html = render(f"{where}, html", template.html, variables, html=True)
     rendered: dict[str, JsonValue] = {
-        # A subject is one line, whatever is put into it.
-        "subject": " ".join(render(f"{where}, subject", template.subject, variables).split()),
+        "subject": _CONTROL.sub(" ", render(f"{where}, subject", template.subject, variables)).strip(),
         "html": html,
         "text": render(f"{where}, text", template.text, variables),
     }

@@ -2,12 +2,14 @@
 
 What bounds its time: every render has a budget of work, and whatever could take time is charged to it before it is done.
 Charged are the source text of a loop's body for each turn, each value looked up and each filter by the size of what it
-reads and makes, and each character written to any buffer. What is left uncharged (walking the source once) is bounded by
-the source's length. There is no clock and no thread in it, so the same template on the same values always ends in the same way.
+reads and makes, and each character written to any buffer. What is left uncharged (parsing the source, walking it once)
+is bounded by the source's length and by what `refuse_slow` lets through. There is no clock and no thread in it, so the
+same template on the same values always ends in the same way.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import StringIO
@@ -18,7 +20,7 @@ from liquid.ast import BlockNode, Node
 from liquid.builtin.expressions import LoopExpression
 from liquid.builtin.expressions.primitive import RangeLiteral
 from liquid.builtin.tags.for_tag import ForNode, ForTag
-from liquid.exceptions import LiquidError
+from liquid.exceptions import LiquidError, LiquidSyntaxError
 from liquid.stream import TokenStream
 from liquid.undefined import FalsyStrictUndefined, Undefined
 
@@ -34,6 +36,14 @@ _ITEM = 16
 _MAX_INTEGER_BITS = 256
 # No files, no other templates; and no tags whose loops and buffers would be one more thing to bound.
 _REMOVED_TAGS = ("include", "render", "liquid", "tablerow", "ifchanged")
+
+
+_MAX_MARKUP = 2_000
+"""Characters from `{{` to `}}` and from `{%` to `%}`."""
+
+_OPENING = re.compile(r"\{[{%]")
+_GAP = re.compile(r"\s{100}")
+_VERBATIM = re.compile(r"\{%-?\s*(end)?(raw|doc)\s*-?%\}")
 
 
 class TooMuchWork(LiquidError):
@@ -79,6 +89,32 @@ class Budget:
 def _length(numbers: range) -> int:
     """What a range costs. `len` fails on ranges of more than 2**63."""
     return _ITEM * max(0, numbers.stop - numbers.start)
+
+
+def refuse_slow(source: str) -> None:
+    """Raises LiquidSyntaxError for sources on which the patterns of the lexer take time beyond measure.
+
+    They look for the end of each opening, so each has to have one nearby; and long gaps have them try every way to split it.
+    """
+    for opening in _OPENING.finditer(source):
+        begins = opening.end()
+        ends = source.find("}}" if opening[0] == "{{" else "%}", begins, begins + _MAX_MARKUP)
+        if ends < 0:
+            raise _syntax(f"{opening[0]} is not closed within {_MAX_MARKUP} characters", source, opening.start())
+        if gap := _GAP.search(source, begins, ends):
+            raise _syntax("too much space", source, gap.start())
+    unclosed: dict[str, int] = {}
+    for tag in _VERBATIM.finditer(source):
+        if tag[1]:
+            unclosed.pop(tag[2], None)
+        else:
+            unclosed.setdefault(tag[2], tag.start())
+    for name, index in unclosed.items():
+        raise _syntax(f"{name} is not closed", source, index)
+
+
+def _syntax(message: str, source: str, index: int) -> LiquidSyntaxError:
+    return LiquidSyntaxError(message, token=Token("", "", index, source))
 
 
 class _Output(StringIO):

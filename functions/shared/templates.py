@@ -13,11 +13,18 @@ from decimal import Decimal
 
 from liquid import BoundTemplate
 from liquid.builtin.output import OutputNode
-from liquid.exceptions import FilterError, LiquidError, LiquidSyntaxError, UndefinedError, UnknownFilterError
+from liquid.exceptions import (
+    FilterArgumentError,
+    LiquidError,
+    LiquidSyntaxError,
+    LiquidTypeError,
+    UndefinedError,
+    UnknownFilterError,
+)
 from pydantic import JsonValue
 
 from shared.errors import Permanent
-from shared.template_limits import Budget, LimitedContext, TooMuchWork, environment, is_missing
+from shared.template_limits import Budget, LimitedContext, TooMuchWork, environment, is_missing, refuse_slow
 from shared.template_limits import render as render_limited
 
 MAX_SOURCE = 200_000
@@ -102,6 +109,7 @@ def _plain(value: object, budget: Budget) -> JsonValue:
 @functools.lru_cache(maxsize=256)
 def _parsed(source: str, html: bool) -> BoundTemplate:
     """Kept by the source itself: a changed template is another one, whatever its version says."""
+    refuse_slow(source)
     return _ENVIRONMENTS[html].from_string(source)
 
 
@@ -124,7 +132,7 @@ def _said(error: Exception) -> str:
     """What is wrong, in words of the template: most messages of filters repeat the value."""
     if isinstance(error, UndefinedError):
         return str(error.message)
-    if isinstance(error, FilterError) and error.token is not None:
+    if isinstance(error, FilterArgumentError | LiquidTypeError) and error.token is not None:
         return f"the filter {error.token.value!r} cannot be used on this value"
     if isinstance(error, LiquidSyntaxError | UnknownFilterError | TooMuchWork):
         return str(error.message)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from pydantic import JsonValue, SecretStr, ValidationError
+from pydantic import JsonValue, SecretStr
 
 from shared.clock import Clock, from_iso
 from shared.definitions import Integration, Webhook
@@ -30,6 +30,7 @@ _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _AHEAD = timedelta(days=1)
 _SURELY_NOT_TAKEN = (425, 429, 503)
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_ESCAPE = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)")
 _CODE_KEYS = ("code", "error", "type", "field", "name", "status")
 
 
@@ -75,7 +76,7 @@ class RestEsp:
         verify_standard_webhook(headers, body, _values(webhook.secrets), clock)
         engagements: list[Engagement] = []
         problems: list[Problem] = []
-        for index, event in enumerate(_listed(webhook, parse_json(body))):
+        for index, event in enumerate(_listed(webhook, _parsed(body))):
             try:
                 engagements.append(_engagement(integration, event, clock()))
             except ValueError as error:
@@ -135,6 +136,17 @@ def _esp_message_id(integration: Integration, response: Response) -> str:
     return found
 
 
+def _parsed(body: bytes) -> JsonValue:
+    """The JSON of a post. Half a surrogate pair, as is left where JavaScript cuts a text, must not lose the whole post."""
+    try:
+        return parse_json(body)
+    except BadRequest:
+        mended = _ESCAPE.sub(lambda escape: b"\\ufffd" if escape[1] else escape[0], body)
+        if mended == body:
+            raise
+        return parse_json(mended)
+
+
 def _listed(webhook: Webhook, body: JsonValue) -> list[JsonValue]:
     found = at(body, webhook.events)
     if isinstance(found, dict) and not webhook.events:
@@ -155,21 +167,18 @@ def _engagement(integration: Integration, event: JsonValue, received: datetime) 
     url = text_at(event, webhook.url)
     vendor_id = text_at(event, webhook.id, limit=200)
     fact = (integration.name, vendor_id) if vendor_id else (native, moment.isoformat(), url)
-    try:
-        return Engagement(
-            id=engagement_id(message, *fact),
-            message_id=message,
-            integration=integration.name,
-            type=kind,
-            at=moment,
-            received_at=received,
-            url=url,
-            hard=kind == "bounced" and text_at(event, webhook.bounce_type) in webhook.hard_bounces,
-            code=text_at(event, webhook.code, limit=200),
-            reason=text_at(event, webhook.reason, limit=500),
-        )
-    except ValidationError as error:  # lone surrogates
-        raise ValueError("the event holds text that is not Unicode") from error
+    return Engagement(
+        id=engagement_id(message, *fact),
+        message_id=message,
+        integration=integration.name,
+        type=kind,
+        at=moment,
+        received_at=received,
+        url=url,
+        hard=kind == "bounced" and text_at(event, webhook.bounce_type) in webhook.hard_bounces,
+        code=text_at(event, webhook.code, limit=200),
+        reason=text_at(event, webhook.reason, limit=500),
+    )
 
 
 def _required(event: JsonValue, path: str, what: str) -> str:

@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import JsonValue
+
+from shared.errors import Permanent
+from shared.templates import MAX_SOURCE, check, render, render_json
+
+VARIABLES: dict[str, JsonValue] = {
+    "profile": {"first_name": "Ada", "age": 36, "tags": ["a", "b"], "nothing": None, "evil": "<script>'\"&"},
+    "cart": [{"name": "Lamp", "price": 49.5}, {"name": "Desk", "price": 100}],
+    "big": "a" * 100_000,
+    "text": "{{ profile.age }}{% if %}",
+}
+
+
+def plain(source: str) -> str:
+    return render("t", source, VARIABLES)
+
+
+def refused(source: str, *, html: bool = False) -> str:
+    with pytest.raises(Permanent) as refusal:
+        render("template 't'", source, VARIABLES, html=html)
+    return refusal.value.reason
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("Hi {{ profile.first_name }}", "Hi Ada"),
+        ("no template", "no template"),
+        ("{% for item in cart %}{{ forloop.index }}.{{ item.name }} {% endfor %}", "1.Lamp 2.Desk "),
+        ("{% for i in (1..3) reversed %}{{ i }}{% endfor %}", "321"),
+        ("{{ profile.missing | default: 'you' }}", "you"),
+        ("{% if profile.missing %}a{% else %}b{% endif %}", "b"),
+        ("{{ profile.nothing }}", ""),
+        ("{{ text }}", "{{ profile.age }}{% if %}"),
+        ("{{ profile.tags | join: ', ' | upcase }}", "A, B"),
+        ("{% assign x = 3 | times: 4 %}{{ x }}", "12"),
+        ("{% capture x %}{{ profile.age }}!{% endcapture %}{{ x }}{{ x }}", "36!36!"),
+        ("{{ cart | map: 'price' | sum }}", "149.5"),
+        ("{{ 'a-b' | replace: '-', '+' }}", "a+b"),
+        ("{{ '2026-11-21T12:00:00Z' | date: '%d.%m.%Y' }}", "21.11.2026"),
+    ],
+)
+def test_liquid_renders(source: str, expected: str) -> None:
+    assert plain(source) == expected
+
+
+def test_html_is_escaped_and_text_is_not() -> None:
+    assert render("t", "{{ profile.evil }}", VARIABLES, html=True) == "&lt;script&gt;&#39;&#34;&amp;"
+    assert plain("{{ profile.evil }}") == "<script>'\"&"
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("one\ntwo {{ profile.frist_name }}", "template 't', line 2: 'profile.frist_name' is undefined"),
+        ("{{ nobody }}", "template 't', line 1: 'nobody' is undefined"),
+        ("{% for x in carts %}{% endfor %}", "template 't', line 1: 'carts' is undefined"),
+        ("{{ profile[profile.first_name] }}", "template 't', line 1: 'profile.…' is undefined"),
+        ("{{ profile.first_name | nonsense }}", "unknown filter 'nonsense'"),
+        ("{{ profile.first_name | divided_by: 0 }}", "the filter 'divided_by' cannot be used on this value"),
+        ("\n\n{% if %}", "line 3"),
+        ("{{ profile.first_name", "line 1"),
+    ],
+)
+def test_an_error_names_template_line_and_variable(source: str, said: str) -> None:
+    reason = refused(source)
+    assert said in reason
+    assert "Ada" not in reason
+
+
+HOSTILE = [
+    "{% for i in (1..1000000000) %}x{% endfor %}",
+    "{% for i in (1..1000000000) reversed %}x{% endfor %}",
+    "{% for i in (1..1000000000) offset: 999999999 %}x{% endfor %}",
+    "{% for i in (1..99999999999999999999999) %}x{% endfor %}",
+    "{% for i in (1..9999) %}{% for j in (1..9999) %}{% endfor %}{% endfor %}",
+    "{% for i in (1..9999) %}{% endfor %}" * 5000,
+    "{% for i in (1..9999) %}" + "{{ '' }}" * 20_000 + "{% endfor %}",
+    "{% for i in (1..9999) %}" + "{% if false %}{% endif %}" * 5_000 + "{% endfor %}",
+    "{% for i in (1..9999) %}{% if big == big %}{% endif %}{% endfor %}",
+    "{% for i in (1..9999) %}{% if big contains 'b' %}{% endif %}{% endfor %}",
+    "{% if (1..10000000000) contains 'x' %}{% endif %}",
+    "{{ (1..10000000000) | join: ',' }}",
+    "{% assign r = (1..10000000000) %}",
+    "{{ big" + " | replace: 'a', 'aa'" * 30 + " }}",
+    "{{ big | replace: 'a', big }}",
+    "{{ big | replace: '', big }}",
+    "{{ big | split: '' | join: big }}",
+    "{% assign x = 'ab' %}" + "{% assign x = x | append: x %}" * 60,
+    "{% assign x = cart %}" + "{% assign x = x | concat: x %}" * 60,
+    "{{ 9" + " | times: 99999999999999999999999999" * 50 + " }}",
+    "{% assign x = 99999999 %}" + "{% assign x = x | times: x %}" * 60,
+    "{{ big | split: '' | uniq | size }}",
+    "{% for i in (1..9999) %}{{ big | split: '' | sort | size }}{% endfor %}",
+    "{{ big | replace: 'a', '<a ' | strip_html }}",
+    "{{ big | replace: 'a', '<!>' | strip_html }}",
+    "{{ big | date: '%Y' }}",
+    "{{ big }}" * 20,
+    "{% capture x %}" + "{{ big }}" * 30 + "{% endcapture %}",
+    "{% for i in (1..9999) %}{% capture x %}{{ big }}{% endcapture %}{% endfor %}",
+    "{% for i in (1..40000) %}{% cycle big, 'b' %}{% endfor %}",
+]
+
+
+@pytest.mark.parametrize("source", HOSTILE, ids=lambda source: source[:50])
+def test_no_template_runs_for_ever(source: str) -> None:
+    began = time.process_time()
+    with pytest.raises(Permanent, match=r"too much work|becomes more than|at most"):
+        render("t", source, VARIABLES)
+    assert time.process_time() - began < 3
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{" * 100_000,
+        "{% " * 66_000,
+        "{% if a %}" * 20_000,
+        "{{ a" + ".b" * 99_000 + " }}",
+        "{{ a" + "[a" * 60_000 + "]" * 60_000 + " }}",
+        "{% if a" + " and a" * 30_000 + " %}{% endif %}",
+        "{{ 'x'" + " | upcase" * 20_000 + " }}",
+        "{% raw %}" + "{% endra " * 20_000,
+        "{% comment %}" * 14_000,
+        "{{ '" + "\\" * 190_000,
+        "{%" + " " * 199_000,
+        "{{ a " + "|" * 190_000 + " }}",
+        "{%-" * 60_000,
+        "{{" + " " * 190_000 + "}}",
+        ("{{" + " " * 1_990 + "}}") * 100,
+        ("{{ " + "(" * 1_990 + "}}") * 100,
+        ("{{ " + "x " * 990 + "}}") * 100,
+        "{% raw %}" * 20_000,
+        "{% raw %}" * 20_000 + "{% endraw %}" + "{% raw %}" * 10,
+        "{% doc %}" * 20_000,
+        "{% comment %}{% endcomment %}" * 6_000,
+        "{{ a }}" * 25_000,
+    ],
+    ids=lambda source: source[:20],
+)
+def test_parsing_ends(source: str) -> None:
+    began = time.process_time()
+    with contextlib.suppress(Permanent):
+        render("t", source, VARIABLES)
+    assert time.process_time() - began < 5
+
+
+def test_the_size_of_a_template_is_bounded() -> None:
+    with pytest.raises(Permanent, match="at most"):
+        check("t", "{{ a }}" + "x" * MAX_SOURCE)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ profile.__class__ }}",
+        "{{ profile.first_name.__class__.__mro__ }}",
+        "{{ profile.keys }}",
+        "{{ cart.append }}",
+        "{{ forloop.__init__ }}",
+        "{% include 'x' %}",
+        "{% render 'x' %}",
+        "{% include '/etc/passwd' %}",
+        "{% liquid echo 1 %}",
+    ],
+)
+def test_templates_reach_neither_code_nor_files(source: str) -> None:
+    assert "undefined" in refused(source) or "unexpected tag" in refused(source)
+
+
+def test_json_keeps_its_structure_and_the_type_of_a_whole_value() -> None:
+    body: JsonValue = {
+        "to": "{{ profile.first_name }}",
+        "age": "{{ profile.age }}",
+        "cart": "{{ cart }}",
+        "none": "{{ profile.nothing }}",
+        "{{ profile.age }}": ["{{ profile.age }} years", 1, True, None],
+        "total": "{{ cart | map: 'price' | sum }}",
+        "first": "{{ cart[0] }}",
+    }
+    assert render_json("b", body, VARIABLES) == {
+        "to": "Ada",
+        "age": 36,
+        "cart": VARIABLES["cart"],
+        "none": None,
+        "{{ profile.age }}": ["36 years", 1, True, None],
+        "total": 149.5,
+        "first": {"name": "Lamp", "price": 49.5},
+    }
+
+
+@pytest.mark.parametrize("source", ["{{ nobody }}", "{{ '1e400' | plus: 1 }}", "{{ empty }}"])
+def test_what_is_no_json_value_is_refused_with_its_place(source: str) -> None:
+    with pytest.raises(Permanent, match="integration 'i', body/a/0, line 1: "):
+        render_json("integration 'i', body", {"a": [source]}, VARIABLES)
+
+
+def test_strings_of_one_body_share_one_budget() -> None:
+    with pytest.raises(Permanent, match="too much work"):
+        render_json("b", ["{{ big }}"] * 100, VARIABLES)
+
+
+anything: st.SearchStrategy[JsonValue] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+nasty = st.text() | st.sampled_from(['"', '","x":"', "\\", "}}", "{{ to }}", "{% raw %}", "\u2028", "\x00", '"}', "</script>"])
+
+
+@given(name=nasty, deep=anything)
+def test_no_content_changes_the_structure_of_the_json(name: str, deep: JsonValue) -> None:
+    body: JsonValue = {
+        "to": {"name": "Dear {{ name }}!"},
+        "exact": "{{ name }}",
+        "data": "{{ deep }}",
+        "list": ["{{ name }}", "x"],
+    }
+    made = render_json("b", body, {"name": name, "deep": deep, "to": "secret"})
+    assert json.loads(json.dumps(made)) == {
+        "to": {"name": f"Dear {name}!"},
+        "exact": name,
+        "data": deep,
+        "list": [name, "x"],
+    }
