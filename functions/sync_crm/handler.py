@@ -10,11 +10,11 @@ from shared import aws
 from shared.catalogue import Definitions
 from shared.clock import utc_now
 from shared.definitions import Destination
-from shared.errors import SendbridgeError
+from shared.errors import Misconfigured
 from shared.http import Http
 from shared.jobs import CrmJob
 from shared.ledger import Ledger
-from shared.observe import observed
+from shared.observe import count, observed
 from shared.profiles import Profiles
 from shared.queues import Batch, Queue, urls_by_name
 from shared.secrets import Secrets
@@ -29,7 +29,7 @@ _DAY = 86_400
 
 class _App:
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self.environment = settings.environment
         self._dynamodb, self._sqs = aws.client("dynamodb"), aws.client("sqs")
         secrets = Secrets(aws.client("secretsmanager"), settings.secret_prefix)
         definitions = Definitions(settings.definitions_table, self._dynamodb, utc_now, settings.definitions_ttl, secrets)
@@ -73,7 +73,7 @@ class _App:
         connector = CRMS.load(destination.connector)(destination, utc_now)
         send = self._tokens.authorised("destination", destination.name, destination.auth, self._http.send)
         finder = Finder(destination.name, connector, send, self._profiles)
-        return Crm(finder, self._circuits, self._ledger, utc_now, self._settings.environment)
+        return Crm(finder, self._circuits, self._ledger, utc_now, self.environment)
 
 
 @cache
@@ -89,7 +89,8 @@ def handle(event: dict[str, object], context: object) -> dict[str, list[dict[str
     batch = app.batch(event, name)
     try:
         crm = app.crm(name)
-    except SendbridgeError as error:
+    except Misconfigured as error:
+        count("Misconfigured", app.environment, destination=name)
         for record in batch.records:
             batch.retry(record, error)
     else:

@@ -14,7 +14,7 @@ from pydantic import JsonValue
 
 from connectors.crms.timeline import ContactGone, Entry, Outcome, Written
 from shared.clock import Clock
-from shared.errors import Misconfigured, Permanent, SendbridgeError, Transient
+from shared.errors import Busy, Misconfigured, Permanent, SendbridgeError, Transient
 from shared.exchange import run
 from shared.jobs import CrmJob, Hop
 from shared.ledger import Ledger
@@ -59,11 +59,13 @@ def synchronise(batch: Batch[CrmJob], crm: Crm) -> None:
 
 
 def _results(jobs: Sequence[CrmJob], crm: Crm) -> list[Result]:
-    """What became of each job. Raises what befell all."""
+    """What became of each job. Raises what befell all and may pass."""
     crm.circuits.check(crm.circuit)
     try:
         results = _write(jobs, crm.finder)
-    except (Transient, Misconfigured) as error:
+    except Permanent as error:
+        results = [error] * len(jobs)
+    except SendbridgeError as error:
         _failed(error, crm)
         raise
     trouble = _trouble(results)
@@ -75,7 +77,8 @@ def _results(jobs: Sequence[CrmJob], crm: Crm) -> list[Result]:
 
 
 def _failed(error: SendbridgeError, crm: Crm) -> None:
-    crm.circuits.failed(crm.circuit, error)
+    if not isinstance(error, Busy):
+        crm.circuits.failed(crm.circuit, error)
     if isinstance(error, Misconfigured):
         count("Misconfigured", crm.environment, destination=crm.finder.destination)
 

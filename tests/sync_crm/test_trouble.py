@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from shared.state import Leases
 from tests.crash import Executioner, Killed
 from tests.sync_crm.conftest import World
 
@@ -89,6 +90,24 @@ def test_a_table_that_is_not_installed_waits_with_what_to_install_and_delays_no_
     assert world.timeline("ada") == ["sb_emailsend"]
     assert "install the solution" in logged(caplog)
     assert '"Misconfigured"' in capsys.readouterr().out
+
+
+def test_a_refused_look_up_parks_with_the_vendors_words(world: World) -> None:
+    crm = world.compose(contact_key="emailaddress9")
+    assert world.sync(world.job("ada", "sent"), world.job("grace", "sent"), crm=crm) == 0
+    assert len(world.aws.received("crm-dynamics-parked")) == 2
+    (hop,) = world.trace("ada")
+    assert (hop.what, "emailaddress9" in hop.reason) == ("parked", True)
+
+
+def test_waiting_for_somebody_elses_token_opens_no_circuit(world: World) -> None:
+    leases = Leases(world.aws.dynamodb, world.aws.table("state"), world.aws.clock)
+    assert leases.take("token/destination/dynamics", 30)
+    event = world.aws.delivery("crm-dynamics", world.job("ada", "sent"))
+    for _ in range(5):
+        assert world.handle(event) == 1
+    leases.give_back("token/destination/dynamics")
+    assert world.handle(event) == 0
 
 
 def test_a_missing_right_waits_until_it_is_given(world: World) -> None:
