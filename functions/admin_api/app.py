@@ -116,7 +116,7 @@ class Admin:
         visit = _visit(call)
         ids = self._ledger.of_visit(visit)
         found = self._ledger.read_all(ids)
-        return {"visit_id": visit, "messages": [as_json(found[one]) for one in ids if one in found]}
+        return {"visit_id": visit, "traces": [as_json(found[one]) for one in ids if one in found]}
 
     def _list_parked(self, call: Call) -> JsonValue:
         if "queue" in call.query:

@@ -102,6 +102,14 @@ _SENTENCES = {
     "missing": "a value: the field is required",
 }
 
+_BEGINNINGS = (
+    ("Input should be ", ""),
+    ("String should have ", "a text of "),
+    ("String should match pattern ", "a text that matches "),
+    ("Tuple should have ", "a list of "),
+    ("Value error, ", "no contradiction: "),
+)
+
 
 def _expected(problem: ErrorDetails) -> str:
     kind = problem["type"]
@@ -109,4 +117,6 @@ def _expected(problem: ErrorDetails) -> str:
         return _SENTENCES[kind]
     if kind == "union_tag_invalid":  # the usual sentence repeats what was given
         return f"a type that is one of {problem['ctx']['expected_tags']}"
-    return problem["msg"]
+    return next(
+        (new + problem["msg"].removeprefix(old) for old, new in _BEGINNINGS if problem["msg"].startswith(old)), problem["msg"]
+    )

@@ -50,4 +50,4 @@ def test_the_trace_of_a_message(ask: Ask) -> None:
 def test_the_traces_of_a_visit_newest_first(ask: Ask, query: dict[str, str], found: list[str]) -> None:
     status, answer = ask("GET", "/traces", None, **query)
     assert status == 200
-    assert [message["message_id"] for message in answer["messages"]] == found
+    assert [message["message_id"] for message in answer["traces"]] == found

@@ -1,0 +1,125 @@
+"""`apply`, `diff` and `export`: definitions between YAML files and a deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import yaml
+from pydantic import JsonValue
+
+from cli.api import Answer, Api
+from cli.errors import BadInput, CommandError, Refused
+from cli.files import Document, escaped
+from shared.definitions import KINDS
+from shared.validation import references_of
+
+
+@dataclass(frozen=True)
+class Result:
+    """What applying a definition did, or would do."""
+
+    document: Document
+    created: bool
+    changed: tuple[str, ...]
+    version: int
+
+    @property
+    def what(self) -> str:
+        """`created`, `changed` or `unchanged`."""
+        if self.created:
+            return "created"
+        return "changed" if self.changed else "unchanged"
+
+    def line(self) -> str:
+        """For people."""
+        fields = f": {', '.join(self.changed)}" if self.what == "changed" else ""
+        return f"{self.what:<9}  {self.document.label}{fields}"
+
+    def as_json(self) -> Answer:
+        """For programs."""
+        document = self.document
+        return {
+            "kind": document.kind,
+            "name": document.name,
+            "what": self.what,
+            "version": self.version,
+            "changed": [*self.changed],
+        }
+
+
+def diff(api: Api, documents: list[Document]) -> list[Result]:
+    """What applying would do. Raises BadInput with every mistake that the deployment finds, a line each."""
+    together = {document.label for document in documents}
+    mistakes: list[str] = []
+    results = []
+    for document in documents:
+        referred = sorted({f"{kind}/{name}" for _, kind, name in references_of(document.kind, document.body)} & together)
+        query = {"dry_run": "true", **({"assuming": ",".join(referred)} if referred else {})}
+        try:
+            results.append(_put(api, document, query))
+        except Refused as error:
+            mistakes += _mistakes(document, error)
+    if mistakes:
+        raise BadInput("\n".join(mistakes))
+    return results
+
+
+def apply(api: Api, documents: list[Document]) -> Iterator[Result]:
+    """Applies what differs, one after the other, having had the deployment check all of them first."""
+    for result in diff(api, documents):
+        yield result if result.what == "unchanged" else _put(api, result.document, {})
+
+
+def _put(api: Api, document: Document, query: dict[str, str]) -> Result:
+    answer = api.put("definitions", document.kind, document.name, body=document.body, **query)
+    changed = tuple(cast("list[str]", answer["changed"]))
+    return Result(document, bool(answer["created"]), changed, cast("int", answer["version"]))
+
+
+def _mistakes(document: Document, error: Refused) -> Iterable[str]:
+    if not error.faults:
+        return [f"{document.path}: {document.label}: {error}"]
+    return [document.mistake(fault) for fault in error.faults]
+
+
+def export(api: Api) -> Iterator[tuple[str, str, str]]:
+    """Every definition as kind, name and the YAML that `apply` takes back; secrets are `{secret: true}`."""
+    listed = cast("list[dict[str, str]]", api.get("definitions")["definitions"])
+    for row in sorted(listed, key=lambda row: (list(KINDS).index(row["kind"]), row["name"])):  # type: ignore[arg-type]
+        found = api.get("definitions", row["kind"], row["name"])
+        definition = cast("dict[str, JsonValue]", found["definition"])
+        head: dict[str, JsonValue] = {"kind": row["kind"], "name": row["name"]}
+        yield row["kind"], row["name"], as_yaml({**head, **cast("dict[str, JsonValue]", escaped(definition))})
+
+
+def write_export(api: Api, directory: Path) -> list[Path]:
+    """Writes each definition to `kind/name.yaml` below a directory; the paths written."""
+    written = []
+    for kind, name, text in export(api):
+        path = directory / kind / f"{name}.yaml"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise CommandError(f"{path} cannot be written: {error.strerror}") from None
+        written.append(path)
+    return written
+
+
+class _Dumper(yaml.SafeDumper):
+    """Texts of several lines as blocks, as a person would write them."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def as_yaml(value: JsonValue) -> str:
+    """Block style, keys in their own order, nothing folded."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)

@@ -1,0 +1,38 @@
+"""The sample definitions are what a newcomer reads first: they work with what little an event may say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import JsonValue
+
+from cli.files import read
+from shared.definitions import Template
+from shared.templates import render
+from tests.cli.conftest import DEFINITIONS, VARIABLES
+
+
+@pytest.fixture
+def template() -> Template:
+    body = next(document.body for document in read([Path(DEFINITIONS)], VARIABLES) if document.kind == "template")
+    return Template.model_validate(body)
+
+
+def variables(cart: list[dict[str, JsonValue]], name: str = "Ada") -> dict[str, Any]:
+    return {"profile": {"first_name": name}, "cart": cart, "mirror_url": "https://m.example/1", "message": {"id": "m_1"}}
+
+
+def test_the_template_shows_name_cart_and_links(template: Template) -> None:
+    html = render("html", template.html, variables([{"name": "Bulb & socket", "price": 5, "quantity": 2}]), html=True)
+    assert "Hello Ada," in html
+    assert "<li>Bulb &amp; socket, 2 at 5 EUR</li>" in html
+    assert html.index("https://shop.example.com/cart?message=m_1") < html.index("https://m.example/1")
+
+
+def test_the_template_bears_items_that_say_nothing(template: Template) -> None:
+    cart: list[dict[str, JsonValue]] = [{"quantity": 1}]
+    assert "<li>an item</li>" in render("html", template.html, variables(cart), html=True)
+    assert "- an item\n" in render("text", template.text, variables(cart))
+    assert render("subject", template.subject, variables(cart, "Grace")) == "Grace, your cart is waiting"
