@@ -1,8 +1,8 @@
 """Running sandboxes, and a receiver for webhooks."""
 
 import json
-import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import httpx
@@ -17,6 +17,13 @@ from tests.sandbox.esp import EspSandbox, EspSettings
 from tests.sandbox.server import serve
 
 
+def until(ready: Callable[[], bool], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < deadline, "not within time"
+        time.sleep(0.02)
+
+
 @dataclass
 class Receiver:
     """Answers webhooks with the statuses in `answers`, then 200, and keeps what came."""
@@ -24,11 +31,9 @@ class Receiver:
     url: str = ""
     answers: list[int] = field(default_factory=list)
     received: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
-    arrived: threading.Event = field(default_factory=threading.Event)
 
     async def take(self, request: Request) -> Response:
         self.received.append((dict(request.headers), await request.body()))
-        self.arrived.set()
         return Response(status_code=self.answers.pop(0) if self.answers else 200)
 
     def events(self) -> list[dict[str, object]]:

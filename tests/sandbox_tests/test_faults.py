@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.sandbox.esp import EspSandbox
-from tests.sandbox_tests.conftest import Client
+from tests.sandbox_tests.conftest import Client, until
 from tests.sandbox_tests.test_esp import send
 
 
@@ -31,7 +31,7 @@ def test_garbage_is_html_with_200(esp: EspSandbox, sender: Client) -> None:
 def test_cut_before_takes_nothing_and_cut_after_takes_it(esp: EspSandbox, sender: Client) -> None:
     for mode, taken in (("cut_before", 0), ("cut_after", 1)):
         esp.control("fail", target="messages", mode=mode, times=1)
-        with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
+        with pytest.raises(httpx.TransportError):
             send(sender)
         assert len(esp.messages) == taken
     assert send(sender).status_code == 202
@@ -46,8 +46,7 @@ def test_slow_holds_the_call_and_takes_it_even_when_nobody_waits(esp: EspSandbox
     sender.http.timeout = httpx.Timeout(0.1)
     with pytest.raises(httpx.ReadTimeout):
         send(sender)
-    time.sleep(0.6)
-    assert len(esp.messages) == 2
+    until(lambda: len(esp.messages) == 2)
 
 
 def test_after_lets_some_calls_through_first(esp: EspSandbox, sender: Client) -> None:
