@@ -7,7 +7,7 @@ import sys
 from aws_cdk import App
 
 from infra import nag
-from infra.bundles import BundleError, Target, for_lambda, for_this_host
+from infra.bundles import BundleError, Target, deployed, for_lambda, for_this_host, prepare
 from infra.settings import SettingsError, read
 from infra.stack import Sendbridge
 
@@ -16,7 +16,9 @@ def build(app: App) -> Sendbridge:
     """Adds the stack of the chosen environment. Raises SettingsError or BundleError."""
     context = app.node.try_get_context
     environment = read(context("environments"), context("environment"), context("overrides"))
-    stack = Sendbridge(app, environment, _target(environment.name))
+    target = _target(environment.name)
+    prepare(deployed(), target)
+    stack = Sendbridge(app, environment, target)
     nag.check(app)
     return stack
 

@@ -16,7 +16,8 @@ import sys
 import tempfile
 import tomllib
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -91,14 +92,22 @@ def for_this_host() -> Target:
 def bundle(function: str, target: Target) -> Bundle:
     """The zip of this function, built unless it was already. Raises BundleError."""
     folder = BUILD / "bundles" / f"{function}-{target.name}"
-    known = folder / f"{_fingerprint(function, target)}.json"
-    if known.exists():
-        made = json.loads(known.read_text())
-        return Bundle(folder / made["zip"], made["digest"])
-    folder.mkdir(parents=True, exist_ok=True)
-    built = _build(function, target, folder)
-    _write(known, json.dumps({"zip": built.path.name, "digest": built.digest}))
-    return built
+    return _kept(folder, _fingerprint(function, target), lambda scratch: _build(function, target, scratch))
+
+
+def deployed() -> list[str]:
+    """Every function there is."""
+    return sorted(path.parent.name for path in FUNCTIONS.glob("*/handler.py"))
+
+
+def prepare(functions: Iterable[str], target: Target) -> None:
+    """Builds the zips of these functions on all cores, so that `bundle` finds them. Raises BundleError."""
+    functions = list(functions)
+    # Functions that need the same share one gathering; the first of them does it.
+    first = {_needs(function, target): function for function in reversed(functions)}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(lambda function: bundle(function, target), first.values()))
+        list(pool.map(lambda function: bundle(function, target), functions))
 
 
 def services(function: str) -> tuple[str, ...]:
@@ -115,42 +124,62 @@ def group(function: str) -> str:
     return function.replace("_", "-")
 
 
-def _build(function: str, target: Target, folder: Path) -> Bundle:
+def _kept(folder: Path, key: str, build: Callable[[Path], Bundle]) -> Bundle:
+    """What was built for this key, else built now. All or nothing: two builds may run at once."""
+    known = folder / f"{key}.json"
+    if not known.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            built = build(Path(scratch))
+            built.path.replace(folder / f"{built.digest}.zip")
+            note = Path(scratch) / "note"
+            note.write_text(json.dumps(built.digest))
+            note.replace(known)
+    digest = json.loads(known.read_text())
+    return Bundle(folder / f"{digest}.zip", digest)
+
+
+def _build(function: str, target: Target, scratch: Path) -> Bundle:
+    """The dependencies' zip with our own code behind them: compressing them again for each function takes seconds."""
     dependencies = _dependencies(function, target)
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        own = Path(scratch) / "own"
-        for part in (function, *_LAYERS):
-            shutil.copytree(FUNCTIONS / part, own / part, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
-        _compile(own, target, keep_source=True)
-        files = dict(sorted([*_files(dependencies), *_files(own)]))
-        digest = _digest(files.items())
-        packed = Path(scratch) / "zip"
-        _zip(files, packed)
-        path = folder / f"{digest}.zip"
-        packed.replace(path)
-    return Bundle(path, digest)
+    own = scratch / "own"
+    for part in (function, *_LAYERS):
+        shutil.copytree(FUNCTIONS / part, own / part, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    _compile(own, target, keep_source=True)
+    files = dict(_files(own))
+    path = scratch / "zip"
+    shutil.copyfile(dependencies.path, path)
+    _zip(files, path)
+    return Bundle(path, _hash(dependencies.digest.encode(), _digest(files.items()).encode()))
 
 
-def _dependencies(function: str, target: Target) -> Path:
-    """A folder with what the group needs, shared by the functions that need the same."""
-    called = services(function)
-    key = _hash(json.dumps([_group_of(function), called, target.install, _compiler_tag(target)]).encode(), *_toolchain())
-    folder = BUILD / "dependencies" / f"{target.name}-{key}"
-    if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            installed = Path(scratch) / "installed"
-            _install(function, target, installed)
-            _prune(installed, called)
-            _compile(installed, target, keep_source=False)
-            _move(installed, folder)
-    return folder
+def _dependencies(function: str, target: Target) -> Bundle:
+    """A zip of what the group needs, shared by the functions that need the same."""
+    folder = BUILD / "dependencies" / target.name
+    return _kept(folder, _needs(function, target), lambda scratch: _gather(function, target, scratch))
+
+
+def _needs(function: str, target: Target) -> str:
+    """The same for two functions whose dependencies are the same."""
+    parts = [_group_of(function), services(function), target.install, _compiler_tag(target)]
+    return _hash(json.dumps(parts).encode(), *_toolchain())
+
+
+def _gather(function: str, target: Target, scratch: Path) -> Bundle:
+    installed = scratch / "installed"
+    _install(function, target, installed)
+    _prune(installed, services(function))
+    _compile(installed, target, keep_source=False)
+    files = dict(_files(installed))
+    path = scratch / "zip"
+    _zip(files, path)
+    return Bundle(path, _digest(files.items()))
 
 
 def _install(function: str, target: Target, into: Path) -> None:
     command = [
         *(str(_UV), "pip", "install", "--quiet", "--target", str(into), "--only-binary", ":all:", "--no-compile"),
-        *("--link-mode", "copy", "--constraints", str(_LOCK), "--group", f"{ROOT / 'pyproject.toml'}:{group(function)}"),
+        *("--constraints", str(_LOCK), "--group", f"{ROOT / 'pyproject.toml'}:{group(function)}"),
         *target.install,
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=_quiet_environment())
@@ -182,7 +211,8 @@ def _compile(folder: Path, target: Target, *, keep_source: bool) -> None:
 
 
 def _zip(files: dict[str, Path], into: Path) -> None:
-    with zipfile.ZipFile(into, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    """Adds files to a zip, made if it is not there."""
+    with zipfile.ZipFile(into, "a", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name, path in files.items():
             entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
             entry.external_attr = 0o100644 << 16
@@ -263,19 +293,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _write(path: Path, text: str) -> None:
-    """All or nothing: two builds may run at once."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as scratch:
-        scratch.write(text)
-    Path(scratch.name).replace(path)
-
-
-def _move(made: Path, folder: Path) -> None:
-    """Another build may have been first, with the same content."""
-    try:
-        made.rename(folder)
-    except OSError:
-        if not folder.exists():
-            raise
