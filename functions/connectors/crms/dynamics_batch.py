@@ -7,8 +7,6 @@ operations, `Prefer: odata.continue-on-error` for an answer to each of them, in 
 from __future__ import annotations
 
 import email
-import http.client
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -67,11 +65,15 @@ def parse(answer: Response) -> list[Response]:
 
 def _part(part: Message) -> Response | None:
     """The HTTP answer in a part; None if it is cut off before its status."""
-    stream = io.BytesIO(part.get_payload(decode=True) or b"")  # type: ignore[arg-type]  # bytes, as it is no multipart
-    words = stream.readline().split(None, 2)
+    line, _, rest = _payload(part).partition(b"\n")
     try:
-        status = int(words[1])
-        headers = http.client.parse_headers(stream)
-    except (IndexError, ValueError, http.client.HTTPException):
+        status = int(line.split(None, 2)[1])
+    except (IndexError, ValueError):
         return None
-    return Response(status, {name.lower(): value for name, value in headers.items()}, stream.read())
+    inner = email.message_from_bytes(rest)
+    return Response(status, {name.lower(): str(value) for name, value in inner.items()}, _payload(inner))
+
+
+def _payload(message: Message) -> bytes:
+    payload = message.get_payload(decode=True)
+    return payload if isinstance(payload, bytes) else b""
