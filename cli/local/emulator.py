@@ -21,6 +21,13 @@ Enforce = Callable[..., object]
 
 _POLL_SECONDS = 0.05
 
+# MiniStack asks for the permission of the operation's name; IAM knows these operations under another one.
+_IAM_NAMES = {
+    "sqs:SendMessageBatch": "sqs:SendMessage",
+    "sqs:DeleteMessageBatch": "sqs:DeleteMessage",
+    "sqs:ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",
+}
+
 
 def main(directory: Path) -> None:
     """Serves until told to stop."""
@@ -101,6 +108,7 @@ def record_calls(into: Path) -> None:
     log = into.open("a", buffering=1, encoding="utf-8")
 
     def recorded(access_key: str, action: str, service: str, region: str, resource_arn: str = "*", **rest: Any) -> object:
+        action = _IAM_NAMES.get(action, action)
         denied = enforce(access_key, action, service, region, resource_arn, **rest)
         session = sts._sessions.get(access_key)
         if session:
