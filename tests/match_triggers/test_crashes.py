@@ -80,8 +80,9 @@ class Run:
             self._until_done(_again(event))
         elif isinstance(records := event.get("Records"), list):
             url = self.settings.timers_queue_url if "timers" in records[0]["eventSourceARN"] else self.settings.events_queue_url
-            entries = [{"Id": str(i), "ReceiptHandle": record["receiptHandle"]} for i, record in enumerate(records)]
-            self.aws.sqs.delete_message_batch(QueueUrl=url, Entries=entries)
+            self.aws.sqs.delete_message_batch(
+                QueueUrl=url, Entries=[{"Id": str(i), "ReceiptHandle": r["receiptHandle"]} for i, r in enumerate(records)]
+            )
 
     def _jobs(self) -> Iterator[EventsJob]:
         yield arrived(
