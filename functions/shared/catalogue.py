@@ -81,10 +81,16 @@ class Catalogue(Generic[D]):
         if known is not None and known.version == version:
             return name, known
         body = json.loads(text)
-        if self._secrets is not None:
-            body = unmask(body, self._secrets.read(f"definition/{self._kind}/{name}") or {})
-            return name, Versioned(self._model.model_validate(body), version)
-        return name, Versioned(self._model.model_validate(unmask(body, {})), version)
+        values: Mapping[str, JsonValue] = {}
+        if self._secrets is not None and _holds_secrets(body):
+            values = self._secrets.read(f"definition/{self._kind}/{name}") or {}
+        return name, Versioned(self._model.model_validate(unmask(body, values)), version)
+
+
+def _holds_secrets(body: JsonValue) -> bool:
+    if isinstance(body, dict):
+        return body == SECRET or any(_holds_secrets(value) for value in body.values())
+    return isinstance(body, list) and any(_holds_secrets(value) for value in body)
 
 
 @dataclass(frozen=True)
