@@ -30,7 +30,7 @@ test: check ## everything: make check, then the tests on the deployed stack
 check: $(READY) ## format, lint, types, layers, tests that need no deployed stack
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
-	.venv/bin/lint-imports
+	PYTHONPATH=functions .venv/bin/lint-imports --no-logo
 	.venv/bin/mypy & mypy=$$!; .venv/bin/pytest -n 2 -m 'not deployed' || { wait $$mypy; exit 1; }; wait $$mypy
 
 bench: $(READY) ## measure: bundles, throughput, calls to AWS and their list price

@@ -27,6 +27,7 @@ def admin_api(foundation: Foundation) -> Function:
     function.may("dynamodb:Query", on=[f"{tables.messages.table_arn}/index/by_visit"])
     _keep_secrets(foundation, function)
     _redrive(foundation, function)
+    _examine(foundation, function)
     return function
 
 
@@ -43,6 +44,16 @@ def _redrive(foundation: Foundation, function: Function) -> None:
     function.may(*(f"sqs:{action}" for action in taken), on=[queue.parked.queue_arn for queue in queues])
     function.may("sqs:GetQueueAttributes", on=[queue.arn for queue in queues])
     rights.send(function, *queues)
+
+
+def _examine(foundation: Foundation, function: Function) -> None:
+    """The doctor: looks at what there is, logs in at vendors as the functions do, and changes nothing."""
+    tables = foundation.tables
+    function.may("dynamodb:DescribeTable", on=[table.table_arn for table in tables.by_name().values()])
+    function.may("dynamodb:BatchGetItem", on=[tables.state.table_arn])
+    function.may("s3:ListBucket", on=[tables.mirror.bucket_arn])
+    rights.read_links_key(foundation, function)
+    rights.use_tokens(foundation, function, "integration", "destination")
 
 
 def _settings(foundation: Foundation) -> Settings:

@@ -14,7 +14,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from cli.local.aws import REGION, ROOT, EmbeddedAws
+from cli.local.aws import ACCOUNT, REGION, ROOT, EmbeddedAws
 from cli.local.deploy import Deployment, cdk
 
 pytestmark = [pytest.mark.deployed, pytest.mark.timeout(300)]
@@ -51,13 +51,12 @@ def test_every_function_starts_and_answers(cloud: EmbeddedAws, deployment: Deplo
     """With its own role, its settings, and an event that has nothing in it."""
     assert deployment.outputs
     name = f"sendbridge-local-{function.replace('_', '-')}"
-    source = f"arn:aws:sqs:{REGION}:000000000000:sendbridge-local-crm-dynamics"
+    queue = "events" if function == "match_triggers" else "crm-dynamics"
     record = {"messageId": "1", "receiptHandle": "r", "body": "?", "attributes": {"ApproximateReceiveCount": "1"}}
-    event = {"Records": [{**record, "eventSourceARN": source}]}
-    if function == "match_triggers":
-        event["Records"][0]["eventSourceARN"] = source.replace("crm-dynamics", "events")
-    answer = client(cloud, "lambda").invoke(FunctionName=name, Payload=json.dumps(event))
-    assert "Unable to import" not in answer["Payload"].read().decode()
+    records = [{**record, "eventSourceARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:sendbridge-local-{queue}"}]
+    post = {"requestContext": {"http": {"method": "GET"}}, "rawPath": "/"}
+    answer = client(cloud, "lambda").invoke(FunctionName=name, Payload=json.dumps({"Records": records, **post}))
+    assert "FunctionError" not in answer, answer["Payload"].read()
     denied = [call for call in cloud.calls() if function.replace("_", "") in call.role and not call.allowed]
     assert denied == []
 
