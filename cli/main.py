@@ -114,7 +114,8 @@ def _load_local() -> None:
         lines = _LOCAL.read_text(encoding="utf-8").splitlines()
     except OSError:
         raise BadInput(f"{_LOCAL} is not here: is `make run` running, from this directory?") from None
-    os.environ.update(line.split("=", 1) for line in lines if "=" in line)
+    for name, _, value in (line.partition("=") for line in lines if "=" in line):
+        os.environ[name] = value
 
 
 def _apply(options: argparse.Namespace) -> int:

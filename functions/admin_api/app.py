@@ -134,9 +134,9 @@ class Admin:
 
     def _doctor(self, call: Call) -> JsonValue:
         # Imported here, as it brings the HTTP client and the vendors, which nothing else in this function needs.
-        from admin_api.doctor import examine  # noqa: PLC0415
+        from admin_api.doctor import Doctor  # noqa: PLC0415
 
-        return {"checks": [*examine(self._settings, self._clock, self._store, self._secrets, self._leases, self._parked)]}
+        return {"checks": Doctor(self._settings, self._clock, self._store, self._secrets, self._parked).examine()}
 
 
 def _kind(text: str) -> Kind:

@@ -40,8 +40,16 @@ class Parked:
         self._client, self._queues, self._monotonic = client, queues, monotonic
 
     def counts(self) -> dict[str, int]:
-        """About how many items are parked, by queue. SQS counts a minute late."""
-        return {name: self._number(parked) for name, (_, parked) in self._queues.items()}
+        """About how many items are parked, by queue."""
+        return {name: self.count(name) for name in self._queues}
+
+    def count(self, queue: str) -> int:
+        """About how many items are parked for a queue: SQS counts a minute late."""
+        return self._number(self._queues[queue][1])
+
+    def waiting(self, queue: str) -> int:
+        """About how many messages wait in a queue itself."""
+        return self._number(self._queues[queue][0])
 
     def items(self, queue: str) -> list[JsonValue]:
         """The items parked for a queue, at most `AT_MOST`. Raises BadRequest (404) if there is no such queue."""

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -57,10 +57,8 @@ def settings(aws: Aws) -> Settings:
     return settings_of(aws)
 
 
-@pytest.fixture
-def ask(aws: Aws, settings: Settings) -> Ask:
-    """Asks the admin API: `ask("PUT", "/definitions/…", body, dry_run="true")` gives the status and the JSON answer."""
-    admin = Admin(settings, aws.clock)
+def answered_by(admin: Admin) -> Ask:
+    """`ask("PUT", "/definitions/…", body, dry_run="true")` gives the status and the JSON answer."""
 
     def asked(method: str, path: str, body: object = None, **query: str) -> tuple[int, dict[str, Any]]:
         answer = admin.answer(request(method, path, body, **query))
@@ -70,9 +68,15 @@ def ask(aws: Aws, settings: Settings) -> Ask:
 
 
 @pytest.fixture
+def ask(aws: Aws, settings: Settings) -> Ask:
+    """Asks the admin API."""
+    return answered_by(Admin(settings, aws.clock))
+
+
+@pytest.fixture
 def through_handle(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """The entry point, with settings from the environment as in Lambda."""
     for name, value in settings.to_environment().items():
         monkeypatch.setenv(name, value)
     handler._admin.cache_clear()
-    return lambda event: handler.handle(event, None)
+    return lambda event: cast("dict[str, Any]", handler.handle(event, None))

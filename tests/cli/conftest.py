@@ -68,7 +68,7 @@ class _Request(BaseHTTPRequestHandler):
         if not authorization.startswith(("AWS4-HMAC-SHA256 ", "Bearer ")):
             return 403, b'{"message": "Forbidden"}'
         url = urlsplit(self.path)
-        event = {
+        event: dict[str, object] = {
             "rawPath": url.path,
             "queryStringParameters": dict(parse_qsl(url.query)) or None,
             "requestContext": {"http": {"method": self.command}},

@@ -1,0 +1,234 @@
+"""Examines a deployment from the inside: what it stands on, its definitions and secrets, and the vendors it calls.
+
+Nothing is changed, and no message is sent.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from functools import partial
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import JsonValue
+
+from admin_api.parked import Parked
+from admin_api.review import Exists, review
+from admin_api.settings import Settings
+from admin_api.store import Body, Store, Stored
+from connectors.registry import CRMS
+from shared import aws
+from shared.catalogue import unmask
+from shared.clock import Clock
+from shared.definitions import KINDS, Definition, Destination, Integration, Kind, OAuth2, Trigger
+from shared.errors import Misconfigured, SendbridgeError, Transient
+from shared.exchange import Request, Response, run
+from shared.http import Http
+from shared.rows import read_rows
+from shared.secrets import Secrets
+from shared.state import Leases
+from shared.tokens import Send, Tokens
+from shared.validation import Fault, check, dotted, marks_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+SECONDS = 8.0
+"""In which all is done: less than the shortest timeout that this function is deployed with."""
+
+_ONE_REQUEST = 5.0
+_AT_ONCE = 16
+
+Work = Callable[[], str]
+"""Examines one thing: returns a detail, raises what is wrong."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One thing to be examined."""
+
+    check: str
+    subject: str
+    work: Work
+
+    def line(self) -> dict[str, JsonValue]:
+        """The finding."""
+        try:
+            ok, detail = True, self.work()
+        except SendbridgeError as error:
+            ok, detail = False, error.reason
+        except ClientError as error:
+            ok, detail = False, f"AWS refuses {error.operation_name}: {error.response['Error']['Code']}"
+        except BotoCoreError as error:
+            ok, detail = False, f"AWS cannot be reached: {type(error).__name__}"
+        return {"check": self.check, "subject": self.subject, "ok": ok, "detail": detail}
+
+
+class Doctor:
+    """Examines one deployment."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        store: Store,
+        secrets: Secrets,
+        parked: Parked,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings, self._clock, self._store, self._secrets, self._parked = settings, clock, store, secrets, parked
+        self._monotonic = monotonic
+        self._dynamodb: DynamoDBClient = aws.client("dynamodb")
+        self._s3 = aws.client("s3")
+
+    def examine(self) -> list[JsonValue]:
+        """All findings: lines of `check`, `subject`, `ok` and `detail`."""
+        self._deadline = self._monotonic() + SECONDS
+        with ExitStack() as self._open, ThreadPoolExecutor(_AT_ONCE) as pool:
+            groups = [*([check] for check in self._foundation()), *self._definitions()]
+            return [line for lines in pool.map(_lines, groups) for line in lines]
+
+    def _foundation(self) -> Iterator[Check]:
+        settings = self._settings
+        for name in ("definitions", "profiles", "messages", "visits", "state"):
+            yield Check("table", name, partial(self._table, getattr(settings, f"{name}_table")))
+        yield Check("bucket", "mirror", self._bucket)
+        yield Check("secret", "links", self._links)
+        for name in settings.queues():
+            yield Check("queue", name, partial(self._queue, name))
+            yield Check("parked", name, partial(self._nothing_parked, name))
+
+    def _table(self, table: str) -> str:
+        status = self._dynamodb.describe_table(TableName=table)["Table"]["TableStatus"]
+        if status != "ACTIVE":
+            raise Misconfigured(f"the table is {status}")
+        return ""
+
+    def _bucket(self) -> str:
+        self._s3.head_bucket(Bucket=self._settings.mirror_bucket)
+        return ""
+
+    def _links(self) -> str:
+        if not (self._secrets.read("links") or {}).get("key"):
+            raise Misconfigured("the key that signs links is missing: deploy again")
+        return ""
+
+    def _queue(self, name: str) -> str:
+        return f"{self._parked.waiting(name)} waiting"
+
+    def _nothing_parked(self, queue: str) -> str:
+        if number := self._parked.count(queue):
+            raise Misconfigured(f"{number} parked: see why with `sendbridge parked --queue {queue}`")
+        return ""
+
+    def _definitions(self) -> Iterator[list[Check]]:
+        """What belongs together is examined in turn: a token is fetched by one at a time."""
+        rows = [row for kind in KINDS for row in self._store.all(kind)]
+        there = {(row.kind, row.name) for row in rows}
+        undefined = [name for name in self._destinations() if ("destination", name) not in there]
+        yield [Check("destination", name, _undefined) for name in undefined]
+        for row in rows:
+            yield [*self._definition(row, there)]
+
+    def _destinations(self) -> set[str]:
+        return {pair.partition("=")[0] for pair in self._settings.crm_queue_urls}
+
+    def _definition(self, row: Stored, there: set[tuple[str, str]]) -> Iterator[Check]:
+        subject = f"{row.kind}/{row.name}"
+        try:
+            kept = self._secrets.read(f"definition/{subject}") or {}
+        except ClientError as error:
+            yield Check("secret", subject, partial(_fail, error))
+            return
+        marks = marks_of(row.body)
+        if marks:
+            yield Check("secret", subject, partial(_complete, [dotted(path) for path in marks if not kept.get(path)]))
+        definition, faults = self._reviewed(row, kept, there)
+        yield Check("definition", subject, partial(_without_faults, faults, definition))
+        if isinstance(definition, Integration | Destination) and kept.keys() >= set(marks):
+            yield from self._vendor(subject, definition)
+
+    def _reviewed(self, row: Stored, kept: Body, there: set[tuple[str, str]]) -> tuple[Definition | None, list[Fault]]:
+        kind: Kind = row.kind  # type: ignore[assignment]  # the store was asked for the kinds there are
+        definition, faults = check(kind, unmask(row.body, kept))
+        if definition is not None:
+            exists: Exists = lambda other, name: (other, name) in there  # noqa: E731
+            faults += review(kind, definition, exists, self._settings.allowed_origins, self._destinations())
+        return definition, faults
+
+    def _vendor(self, subject: str, definition: Integration | Destination) -> Iterator[Check]:
+        send = self._sender()
+        tokens = Tokens(self._secrets, Leases(self._dynamodb, self._settings.state_table, self._clock), send, self._clock)
+        yield Check("circuit", subject, partial(self._circuit, subject.replace("/", "#")))
+        if isinstance(definition.auth, OAuth2):
+            yield Check("token", subject, partial(self._token, tokens, subject, definition.auth))
+        if isinstance(definition, Integration):
+            yield Check("vendor", subject, partial(_esp, definition, send))
+        else:
+            yield Check("vendor", subject, partial(self._crm, definition, tokens, send))
+
+    def _circuit(self, name: str) -> str:
+        key = f"circuit#{name}"
+        row = read_rows(self._dynamodb, self._settings.state_table, [key]).get(key)
+        if row is not None and float(row["until"]["N"]) > self._clock().timestamp():
+            raise Misconfigured(f"open after {row['opened']['N']} failures in a row: nothing is sent to it now")
+        return ""
+
+    def _token(self, tokens: Tokens, subject: str, auth: OAuth2) -> str:
+        return f"good for {tokens.get(subject, auth).seconds_left(self._clock()):.0f} s"
+
+    def _crm(self, destination: Destination, tokens: Tokens, send: Send) -> str:
+        connector = CRMS.load(destination.connector)(destination, self._clock)
+        authorised = tokens.authorised("destination", destination.name, destination.auth, send)
+        if problems := run(connector.test_connection(), authorised):
+            raise Misconfigured("; ".join(problems))
+        return ""
+
+    def _sender(self) -> Send:
+        """A sender of its own for each definition, as one is for one thread, that never outlasts the examination."""
+        http = self._open.enter_context(closing(Http(self._settings.allowed_origins)))
+
+        def send(request: Request) -> Response:
+            left = self._deadline - self._monotonic()
+            if left <= 0:
+                raise Transient("no answer within the time for this examination")
+            return http.send(dataclasses.replace(request, timeout=min(request.timeout, left, _ONE_REQUEST)))
+
+        return send
+
+
+def _lines(checks: Iterable[Check]) -> list[JsonValue]:
+    return [check.line() for check in checks]
+
+
+def _esp(integration: Integration, send: Send) -> str:
+    """Any answer will do: there is no request that is sure to send nothing and yet be welcome at every ESP."""
+    answer = send(Request("HEAD", integration.url))
+    if answer.status >= 500:
+        raise Transient(f"answers HTTP {answer.status}")
+    return f"answers HTTP {answer.status}"
+
+
+def _complete(missing: list[str]) -> str:
+    if missing:
+        raise Misconfigured(f"no value for {', '.join(missing)}: apply the definition again")
+    return ""
+
+
+def _without_faults(faults: Iterable[Fault], definition: Definition | None) -> str:
+    if said := "; ".join(f"{field}: expected {expected}" for field, expected in faults):
+        raise Misconfigured(said)
+    return "not enabled" if isinstance(definition, Trigger) and not definition.enabled else ""
+
+
+def _fail(error: Exception) -> str:
+    raise error
+
+
+def _undefined() -> str:
+    raise Misconfigured("the deployment has a queue for it, but there is no definition: what is sent to it waits")
