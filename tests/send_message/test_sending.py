@@ -1,0 +1,357 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from pydantic import JsonValue
+
+from shared.clock import iso
+from shared.errors import Misconfigured, SendbridgeError, Transient, Unknown
+from shared.exchange import Response
+from shared.jobs import EngagementsJob
+from tests.aws import Aws
+from tests.send_message.world import INTEGRATION, LEASE, TAKEN, TEMPLATE, TRIGGER, World
+
+
+@pytest.fixture
+def world(aws: Aws) -> World:
+    return World(aws)
+
+
+def without_key(world: World) -> None:
+    world.define("integration", INTEGRATION, idempotency_header="")
+
+
+def test_a_message_is_rendered_posted_and_settled(world: World) -> None:
+    job = world.job()
+    world.aws.clock.forward(1.5)
+    assert world.deliver(job) == 0
+    (body,) = world.esp.bodies()
+    link = world.outbox.links.mirror("m_1")
+    html = f"<p>Ada: Lamp</p><a href='{link}'>see</a>"
+    assert body == {
+        "from": {"email": "shop@example.com"},
+        "to": {"email": "ada@example.com", "name": "Ada"},
+        "subject": "Ada, your cart",
+        "html": html,
+        "text": "Lamp",
+        "metadata": {"message_id": "m_1"},
+    }
+    message = world.message()
+    assert (message.status, message.esp_message_id, message.attempts) == ("sent", "pb_1", 1)
+    assert [hop.hop for hop in message.trace] == ["match_triggers", "send_message"]
+    figures = message.trace[-1].data
+    assert figures["host"] == "api.postbird.example"
+    assert (figures["status"], figures["milliseconds"], figures["esp_calls"]) == (202, 80, 1)
+    assert (figures["seconds_after_decision"], figures["seconds_after_deadline"]) == (1.5, 1.5)
+    kept = world.mirrors.read("m_1")
+    assert kept is not None
+    assert kept.html == html
+    (engagement,) = world.engagements()
+    assert (engagement.type, engagement.message_id, engagement.at) == ("sent", "m_1", world.aws.clock())
+
+
+def test_the_trace_and_the_logs_hold_no_address_and_no_name(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.esp.script = [Response(422, {}, b'{"error": {"code": "bad", "message": "ada@example.com, Ada"}}')]
+    world.deliver(world.job())
+    said = world.message().trace[-1].model_dump_json() + capsys.readouterr().out
+    assert "bad" in said
+    assert "ada@" not in said
+    assert '"Ada' not in said
+
+
+def test_a_decision_not_to_send_is_recorded(world: World) -> None:
+    assert world.deliver(world.job(decided="skip", reason="no profile", profile_id=None)) == 0
+    assert world.why() == ("skipped", "skipped", "no profile")
+    assert world.esp.requests == []
+
+
+def skips(world: World, reason: str, **changes: object) -> None:
+    assert world.deliver(world.job(**changes)) == 0
+    assert world.why() == ("skipped", "skipped", reason)
+    assert world.esp.requests == []
+    assert world.engagements() == []
+
+
+def test_a_message_that_is_no_longer_valid_is_skipped(world: World) -> None:
+    skips(world, "no longer valid", valid_until=world.aws.clock() - timedelta(seconds=1))
+
+
+def test_the_exit_condition_is_asked_again(world: World) -> None:
+    world.did("Order Completed")
+    skips(world, "order placed")
+
+
+def test_an_order_before_the_cart_is_no_exit(world: World) -> None:
+    world.did("Order Completed")
+    world.aws.clock.forward(60)
+    world.deliver(world.job())
+    assert world.message().status == "sent"
+
+
+def test_a_deleted_or_paused_trigger_sends_nothing(world: World) -> None:
+    world.define("trigger", TRIGGER, enabled=False)
+    skips(world, "the trigger is switched off")
+    world.undefine("trigger", "abandoned")
+    world.deliver(world.job(message_id="m_2"))
+    assert world.why("m_2")[2] == "the trigger was deleted"
+
+
+def test_an_erased_profile_is_skipped(world: World) -> None:
+    skips(world, "no profile", profile_id="p_gone")
+
+
+@pytest.mark.parametrize(
+    ("email", "reason"),
+    [
+        ("", "no email address"),
+        (None, "no email address"),
+        (7, "no email address"),
+        ("ada", "the email address is not valid"),
+        ("ada@example", "the email address is not valid"),
+        ("ada@-example.com", "the email address is not valid"),
+        ("ada@example..com", "the email address is not valid"),
+        ("a b@example.com", "the email address is not valid"),
+        ("ada@example.com,grace@example.com", "the email address is not valid"),
+        ("Ada <ada@example.com>", "the email address is not valid"),
+        ("ada@example.com\r\nBcc: x@example.com", "the email address is not valid"),
+        ("a" * 65 + "@example.com", "the email address is not valid"),
+        ("ada@" + "a." * 130 + "com", "the email address is not valid"),
+    ],
+)
+def test_an_address_that_cannot_be_written_to_is_skipped(world: World, email: JsonValue, reason: str) -> None:
+    skips(world, reason, profile_id=world.person(email=email))
+
+
+@pytest.mark.parametrize("email", ["ada+carts@mail.example.co.uk", "o'neil@example.com", "jörg@bücher.example"])
+def test_an_unusual_address_is_written_to(world: World, email: str) -> None:
+    world.deliver(world.job(profile_id=world.person(email=email)))
+    assert world.message().status == "sent"
+
+
+def test_a_suppressed_person_is_skipped(world: World) -> None:
+    profile = world.person()
+    world.profiles.suppress(profile, "sms", "stop")
+    world.profiles.suppress(profile, "email", "hard bounce")
+    skips(world, "suppressed: hard bounce", profile_id=profile)
+
+
+def test_the_checks_have_an_order(world: World) -> None:
+    world.did("Order Completed")
+    late = world.aws.clock() - timedelta(seconds=1)
+    skips(world, "no longer valid", valid_until=late, profile_id=None)
+    world.deliver(world.job(message_id="m_2", profile_id=None))
+    assert world.why("m_2")[2] == "order placed"
+
+
+def test_the_exit_condition_is_read_again_when_the_batch_takes_long(world: World) -> None:
+    first, second = world.job(), world.job(message_id="m_2")
+    world.aws.clock.forward(1)
+
+    def slow(request: object) -> Response:
+        world.aws.clock.forward(2)
+        world.did("Order Completed")
+        return TAKEN
+
+    world.deliver(first, second, outbox=world.process(slow))
+    assert sorted([world.why("m_1")[2], world.why("m_2")[2]]) == ["", "order placed"]
+
+
+def test_an_open_circuit_is_waited_for_without_a_trace(world: World) -> None:
+    world.outbox.circuits.failed("integration#postbird", Transient("down", retry_after=30))
+    assert world.deliver(world.job()) == 1
+    assert world.ledger.read("m_1") is None
+    assert world.esp.requests == []
+
+
+def test_too_little_time_is_no_time(world: World) -> None:
+    assert world.deliver(world.job(), remaining=12) == 1
+    assert world.ledger.read("m_1") is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (Transient("no connection"), "no connection"),
+        (Response(429, {"retry-after": "9"}), "the ESP answered HTTP 429"),
+        (Response(503), "the ESP answered HTTP 503"),
+        (Misconfigured("not a public host"), "not a public host"),
+        (Response(403), "the ESP answered HTTP 403"),
+    ],
+)
+@pytest.mark.parametrize("keyed", [True, False])
+def test_what_surely_did_not_go_out_waits_and_is_rendered_anew(
+    world: World, answer: Response | SendbridgeError, reason: str, keyed: bool
+) -> None:
+    if not keyed:
+        without_key(world)
+    world.esp.script = [answer]
+    job = world.job()
+    assert world.deliver(job) == 1
+    assert world.why() == ("waiting", "waits", reason)
+    world.define("template", TEMPLATE, subject="Anew")
+    world.aws.clock.forward(120)
+    assert world.deliver(job) == 0
+    assert world.message().status == "sent"
+    assert [body["subject"] for body in world.esp.bodies() if isinstance(body, dict)] == ["Ada, your cart", "Anew"]
+
+
+UNKNOWN = [Unknown("no answer"), Response(200, {}, b"<html>"), Response(200, {}, b"{}"), RuntimeError("a bug"), Response(502)]
+
+
+@pytest.mark.parametrize("answer", UNKNOWN, ids=repr)
+def test_what_perhaps_went_out_is_posted_again_byte_for_byte(world: World, answer: Response | Exception) -> None:
+    world.esp.script = [answer, Transient("no connection")]
+    job = world.job()
+    assert world.deliver(job) == 1
+    assert world.message().status == "waiting"
+    world.define("template", TEMPLATE, subject="Anew")
+    world.person(first_name="Augusta")
+    for left in (1, 0):
+        world.aws.clock.forward(LEASE + 1)
+        assert world.deliver(job) == left
+    assert world.message().status == "sent"
+    first, *rest = world.esp.requests
+    assert [again.body for again in rest] == [first.body, first.body]
+    assert {request.headers["idempotency-key"] for request in world.esp.requests} == {"m_1"}
+
+
+@pytest.mark.parametrize("answer", [a for a in UNKNOWN if not isinstance(a, Response) or a.status != 502], ids=repr)
+def test_what_perhaps_went_out_without_a_key_is_parked_and_never_sent_again(world: World, answer: Response | Exception) -> None:
+    without_key(world)
+    world.esp.script = [answer]
+    job = world.job()
+    for _ in range(2):
+        assert world.deliver(job) == 0
+        assert world.message().status == "parked"
+        (reason,) = world.parked()
+        assert reason.startswith("outcome unknown")
+    assert len(world.esp.requests) == 1
+
+
+def test_a_refused_message_is_parked_and_rendered_anew_when_it_is_sent_back(world: World) -> None:
+    world.esp.script = [Response(422, {}, b'{"error": {"code": "invalid_request", "field": "subject"}}')]
+    job = world.job()
+    assert world.deliver(job) == 0
+    reason = "the ESP answered HTTP 422 (invalid_request, subject)"
+    assert world.why() == ("parked", "parked", reason)
+    assert world.parked() == [reason]
+    world.define("template", TEMPLATE, subject="Mended")
+    assert world.deliver(job) == 0
+    assert world.message().status == "sent"
+
+
+def test_a_template_that_misses_a_variable_is_parked_before_anything_is_sent(world: World) -> None:
+    job = world.job(context={})
+    assert world.deliver(job) == 0
+    (reason,) = world.parked()
+    assert reason == "template 'cart', html, line 1: 'cart.0.name' is undefined"
+    assert world.why() == ("parked", "parked", reason)
+    assert world.esp.requests == []
+
+
+def test_what_cannot_be_read_is_parked(world: World) -> None:
+    assert world.deliver('{"message_id": 1}', world.job()) == 0
+    assert world.parked()[0].startswith("unreadable")
+    assert world.message().status == "sent"
+
+
+def test_misconfiguration_opens_the_circuit_and_is_counted(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.esp.script = [Response(403)]
+    jobs = [world.job(message_id=f"m_{n}") for n in range(3)]
+    assert world.deliver(*jobs) == 3
+    assert len(world.esp.requests) == 1
+    assert '"Misconfigured"' in capsys.readouterr().out
+
+
+def test_a_missing_definition_waits(world: World) -> None:
+    world.undefine("integration", "postbird")
+    assert world.deliver(world.job()) == 1
+    assert world.ledger.read("m_1") is None
+
+
+def test_a_vendors_wait_opens_the_circuit_but_one_messages_wait_does_not(world: World) -> None:
+    world.esp.script = [Response(409, {"retry-after": "1"})]
+    assert world.deliver(world.job()) == 1
+    assert world.deliver(world.job(message_id="m_2")) == 0
+    world.esp.script = [Response(429, {"retry-after": "30"})]
+    assert world.deliver(world.job(message_id="m_3"), world.job(message_id="m_4")) == 2
+    assert len(world.esp.requests) == 3
+
+
+def test_refusals_do_not_open_the_circuit(world: World) -> None:
+    world.esp.script = [Response(422)] * 5
+    world.deliver(*(world.job(message_id=f"m_{n}") for n in range(6)))
+    assert len(world.esp.requests) == 6
+
+
+def test_a_failing_esp_is_left_alone_after_three_failures(world: World) -> None:
+    world.esp.script = [Response(503)] * 9
+    assert world.deliver(*(world.job(message_id=f"m_{n}") for n in range(6))) == 6
+    assert len(world.esp.requests) == 3
+
+
+def test_a_message_that_another_delivery_has_is_left_to_it(world: World) -> None:
+    job = world.job()
+    assert world.ledger.claim(job, LEASE).mine
+    assert world.deliver(job) == 1
+    assert world.esp.requests == []
+    assert world.why()[1] == "fired"
+
+
+def test_a_sent_message_is_not_sent_again_but_told_of(world: World) -> None:
+    job = world.job()
+    world.deliver(job)
+    told = world.engagements()
+    world.aws.clock.forward(100)
+    assert world.deliver(job) == 0
+    assert len(world.esp.requests) == 1
+    assert world.engagements() == [told[0].model_copy()]
+
+
+def test_a_batch_is_told_of_at_once(world: World) -> None:
+    world.deliver(*(world.job(message_id=f"m_{n}") for n in range(5)))
+    (body,) = world.aws.received("engagements")
+    assert len(EngagementsJob.model_validate_json(body).engagements) == 5
+
+
+def test_what_waited_may_be_skipped_later_with_its_reason(world: World) -> None:
+    world.esp.script = [Response(503)]
+    job = world.job()
+    world.deliver(job)
+    world.did("Order Completed")
+    world.aws.clock.forward(60)
+    assert world.deliver(job) == 0
+    assert world.why() == ("skipped", "skipped", "order placed")
+    assert [hop.what for hop in world.message().trace] == ["fired", "waits", "skipped"]
+
+
+def test_what_may_have_gone_out_is_not_called_skipped(world: World) -> None:
+    world.esp.script = [Unknown("cut")]
+    job = world.job()
+    world.deliver(job)
+    world.did("Order Completed")
+    world.aws.clock.forward(LEASE + 1)
+    assert world.deliver(job) == 0
+    status, _, reason = world.why()
+    assert status == "parked"
+    assert reason == "outcome unknown: an earlier attempt may have reached the ESP, and now: order placed"
+    assert world.parked() == [reason]
+
+
+def test_sends_that_cannot_be_told_of_come_back(world: World) -> None:
+    url = world.outbox.engagements.url
+    world.outbox.engagements.url = url + "-gone"
+    job = world.job()
+    assert world.deliver(job) == 1
+    world.outbox.engagements.url = url
+    assert world.deliver(job) == 0
+    assert len(world.esp.requests) == 1
+    assert len(world.engagements()) >= 1
+
+
+def test_a_job_that_is_sent_at_the_last_moment_is_valid(world: World) -> None:
+    job = world.job(valid_until=world.aws.clock())
+    assert iso(job.valid_until) == iso(world.aws.clock())
+    world.deliver(job)
+    assert world.message().status == "sent"
