@@ -21,8 +21,8 @@ _Fault = tuple[str, str]
 class Bounds:
     """How far from now an event's time may be, in seconds."""
 
-    max_age: float
-    max_ahead: float
+    max_age: int
+    max_ahead: int
 
     def fault(self, event: TrackerEvent, now: datetime) -> _Fault | None:
         """The field that is out of bounds and what was expected there; None if all is well."""
@@ -30,9 +30,9 @@ class Bounds:
 
     def _fault_of_time(self, ahead: float) -> _Fault | None:
         if ahead > self.max_ahead:
-            return "time", f"must be at most {self.max_ahead:g} seconds in the future"
+            return "time", f"must be at most {self.max_ahead} seconds in the future"
         if -ahead > self.max_age:
-            return "time", f"must be at most {self.max_age:g} seconds in the past"
+            return "time", f"must be at most {self.max_age} seconds in the past"
         return None
 
 
