@@ -42,8 +42,13 @@ def _settings() -> Settings:
 
 
 @cache
+def _http() -> Http:
+    return Http(_settings().allowed_origins)
+
+
+@cache
 def _outbox() -> Outbox:
-    return compose(_settings(), Http(_settings().allowed_origins).send, utc_now)
+    return compose(_settings(), _http().send, utc_now)
 
 
 def compose(settings: Settings, http_send: Send, clock: Clock) -> Outbox:

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from shared.links import Links
+from shared.mirrors import Content, Mirrors
+from show_mirror import handler
+from show_mirror.page import show
+from show_mirror.settings import Settings
+from tests.aws import Aws
+
+LINKS = Links("key", "https://sendbridge.example")
+FORGED = json.loads(Path("events/show_mirror/forged_link.json").read_text())
+
+
+@pytest.fixture
+def mirrors(aws: Aws) -> Mirrors:
+    made = Mirrors(aws.s3, aws.mirror_bucket())
+    made.keep("m_1", Content("<p>Zoë 🐧</p>", {"to": "ada@example.com"}))
+    return made
+
+
+def request(message_id: str, signature: str) -> dict[str, object]:
+    return {**FORGED, "pathParameters": {"message_id": message_id, "signature": signature}}
+
+
+def headers(answer: dict[str, object]) -> dict[str, str]:
+    given = answer["headers"]
+    assert isinstance(given, dict)
+    return given
+
+
+def test_the_page_shows_what_was_sent(mirrors: Mirrors) -> None:
+    answer = show(request("m_1", LINKS.signature("mirror", "m_1")), LINKS, mirrors)
+    assert (answer["statusCode"], answer["body"]) == (200, "<p>Zoë 🐧</p>")
+    assert headers(answer)["content-type"] == "text/html; charset=utf-8"
+
+
+def test_the_page_is_private_and_runs_nothing(mirrors: Mirrors) -> None:
+    given = headers(show(request("m_1", LINKS.signature("mirror", "m_1")), LINKS, mirrors))
+    assert given["x-robots-tag"] == "noindex, nofollow"
+    assert given["referrer-policy"] == "no-referrer"
+    assert given["cache-control"] == "private, no-store"
+    policy = dict(part.strip().partition(" ")[::2] for part in given["content-security-policy"].split(";"))
+    assert policy["default-src"] == "'none'"
+    assert "script-src" not in policy
+    assert "allow-scripts" not in policy["sandbox"]
+
+
+@pytest.mark.parametrize(
+    ("message_id", "signature"),
+    [
+        ("m_1", "AAAAAAAAAAAAAAAAAAAAAA"),
+        ("m_1", ""),
+        ("m_1", "é"),
+        ("m_1", LINKS.signature("unsubscribe", "m_1")),
+        ("m_1", LINKS.signature("mirror", "m_2")),
+        ("m_1", Links("other", "").signature("mirror", "m_1")),
+        ("", ""),
+        ("../m_1", LINKS.signature("mirror", "m_1")),
+    ],
+)
+def test_a_link_that_is_not_ours_is_not_found(mirrors: Mirrors, message_id: str, signature: str) -> None:
+    answer = show(request(message_id, signature), LINKS, mirrors)
+    assert answer["statusCode"] == 404
+    assert "Zo" not in str(answer["body"])
+
+
+def test_an_expired_page_is_gone(mirrors: Mirrors) -> None:
+    answer = show(request("m_2", LINKS.signature("mirror", "m_2")), LINKS, mirrors)
+    assert answer["statusCode"] == 410
+    assert headers(answer)["x-robots-tag"] == "noindex, nofollow"
+
+
+def test_the_handler_reads_its_settings_and_the_key(aws: Aws, mirrors: Mirrors, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(
+        environment="test",
+        mirror_bucket=aws.mirror_bucket(),
+        secret_prefix=aws.secret_prefix,
+        base_url="https://sendbridge.example",
+    )
+    for name, value in settings.to_environment().items():
+        monkeypatch.setenv(name, value)
+    aws.secretsmanager.create_secret(Name=f"{aws.secret_prefix}/links", SecretString='{"key": "key"}')
+    handler._parts.cache_clear()
+    answer = handler.handle(request("m_1", LINKS.signature("mirror", "m_1")), None)
+    handler._parts.cache_clear()
+    assert isinstance(answer, dict)
+    assert answer["statusCode"] == 200
+    assert json.loads(json.dumps(answer)) == answer
