@@ -98,6 +98,7 @@ class Attempt:
             "aws_calls": CALLS.total() - self.aws_calls + 1,
             "seconds_after_decision": round((self.outbox.clock() - self.job.decided_at).total_seconds(), 3),
             "seconds_after_deadline": round(silent_for - self.trigger.wait_seconds, 3),
+            "mirror_url": self.outbox.links.mirror(self.job.message_id),
         }
 
     def _failed(self, error: Exception) -> Exception:
