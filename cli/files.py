@@ -48,6 +48,7 @@ class _Loader(yaml.SafeLoader):
     """Dates stay text, as JSON has none; a key that is there twice is refused."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
+        """Raises ConstructorError at the second of two equal keys."""
         keys = [key.value for key, _ in node.value]
         for index, key in enumerate(keys):
             if key in keys[:index]:
@@ -161,6 +162,7 @@ class _Filling:
         self.secrets: list[str] = []
 
     def fill(self, value: object, path: str, depth: int) -> JsonValue:
+        """The value at this path, with variables and secrets in place."""
         if depth > _DEEPEST:
             self.faults.append(Fault(dotted(path)[:200], f"at most {_DEEPEST} levels"))
             return None

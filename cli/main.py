@@ -45,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if "local" in vars(options):
+        _load_local()
     act: Callable[[argparse.Namespace], int] = options.act
     return act(options)
 
@@ -65,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, act: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        """A subcommand, with the options of all."""
         made = commands.add_parser(name, help=text, description=text, parents=[common])
         made.set_defaults(act=act)
         return made
@@ -90,10 +93,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _api(options: argparse.Namespace) -> Api:
-    given = vars(options)
-    if given.get("local"):
-        _load_local()
-    environ = os.environ
+    given, environ = vars(options), os.environ
     try:
         session = boto3.Session(profile_name=given.get("profile"), region_name=given.get("region"))
     except BotoCoreError as error:
@@ -119,9 +119,9 @@ def _load_local() -> None:
 
 
 def _apply(options: argparse.Namespace) -> int:
-    api = _api(options)
+    documents = read(options.files)
     done = []
-    for result in apply.apply(api, read(options.files)):
+    for result in apply.apply(_api(options), documents):
         done.append(result.as_json())
         if not _wants_json(options):
             print(result.line(), flush=True)
@@ -131,8 +131,8 @@ def _apply(options: argparse.Namespace) -> int:
 
 
 def _diff(options: argparse.Namespace) -> int:
-    api = _api(options)
-    results = apply.diff(api, read(options.files))
+    documents = read(options.files)
+    results = apply.diff(_api(options), documents)
     _say(options, [result.as_json() for result in results], (result.line() for result in results))
     return int(any(result.what != "unchanged" for result in results))
 

@@ -23,6 +23,8 @@ from shared.secrets import Secrets
 from shared.state import Leases
 
 _DAY = 86400
+_LONGEST_ID = 500
+"""Characters: a key in DynamoDB has at most 2048 bytes."""
 
 
 class Redrive(BaseModel):
@@ -107,7 +109,7 @@ class Admin:
         return self._editor.delete(_kind(call.path["kind"]), call.path["name"], call.by)
 
     def _trace(self, call: Call) -> JsonValue:
-        message = self._ledger.read(call.path["message_id"][:1000])
+        message = self._ledger.read(call.path["message_id"][:_LONGEST_ID])
         if message is None:
             raise BadRequest("there is no message with this id: it may be too old, or not decided yet", status=404)
         return as_json(message)

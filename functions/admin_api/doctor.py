@@ -194,6 +194,7 @@ class Doctor:
         http = self._open.enter_context(closing(Http(self._settings.allowed_origins)))
 
         def send(request: Request) -> Response:
+            """Sends with what is left of the time. Raises Transient if nothing is."""
             left = self._deadline - self._monotonic()
             if left <= 0:
                 raise Transient("no answer within the time for this examination")

@@ -70,6 +70,8 @@ def test_a_body_that_is_not_utf8_is_refused(aws: Aws, settings: Settings) -> Non
         ("/traces", {"visit": "v" * 5000}, 400),
         ("/traces/m_1", {}, 404),
         ("/traces/" + "m" * 5000, {}, 404),
+        ("/traces/" + "\U0001f600" * 5000, {}, 404),
+        ("/traces", {"visit": "\U0001f600" * 300}, 400),
         ("/parked", {"queue": "nothing"}, 404),
         ("", {}, 404),
         ("/../admin", {}, 404),

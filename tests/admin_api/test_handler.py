@@ -22,6 +22,7 @@ EVENTS = Path(__file__).parents[2] / "events" / "admin_api"
         ("list_parked", 200),
         ("redrive", 200),
         ("trace_of_a_visitor", 200),
+        ("doctor", 200),
     ],
 )
 def test_the_sample_requests(through_handle: Handle, case: str, status: int) -> None:

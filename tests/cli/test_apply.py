@@ -98,6 +98,15 @@ def test_one_wrong_definition_keeps_all_from_being_applied(sendbridge: Sendbridg
     assert bridge.seen == []
 
 
+def test_mistakes_in_files_are_found_without_a_deployment(sendbridge: Sendbridge, tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("kind: template\nname: bad\n")
+    run = sendbridge("diff", "-f", tmp_path, "--stack", "nothing")
+    assert run.err.splitlines() == [
+        f"{tmp_path}/bad.yaml:1: subject: expected a value: the field is required",
+        f"{tmp_path}/bad.yaml:1: html: expected a value: the field is required",
+    ]
+
+
 def test_what_only_the_deployment_can_tell_has_file_and_line_too(sendbridge: Sendbridge, bridge: Bridge, tmp_path: Path) -> None:
     (tmp_path / "good.yaml").write_text("kind: template\nname: good\nsubject: s\nhtml: h\n")
     (tmp_path / "trigger.yaml").write_text(
