@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from match_triggers.arrivals import arrive
 from match_triggers.bench import Bench
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_sqs import SQSClient
 
+B = TypeVar("B", EventsJob, TimerJob)
+
 
 @dataclass(frozen=True)
 class App:
@@ -41,22 +44,26 @@ class App:
         if not isinstance(records, list):
             logger.info("swept", visits=sweep(self.bench, self.settings.sweep_limit))
             return {}
-        if records and _queue_name(records[0]["eventSourceARN"], ":") == _queue_name(self.settings.timers_queue_url, "/"):
-            return self._timers(event)
-        return self._events(event)
+        settings = self.settings
+        if records and _queue_name(records[0]["eventSourceARN"], ":") == _queue_name(settings.timers_queue_url, "/"):
+            return self._worked_off(event, TimerJob, settings.timers_queue_url, settings.timers_parked_url, fire)
+        return self._worked_off(event, EventsJob, settings.events_queue_url, settings.events_parked_url, arrive)
 
-    def _events(self, event: dict[str, object]) -> dict[str, object]:
-        settings, clock = self.settings, self.bench.clock
-        parked = Queue(self.sqs, settings.events_parked_url)
-        batch = Batch(event, EventsJob, client=self.sqs, queue_url=settings.events_queue_url, parked=parked, clock=clock)
-        arrive(batch, self.bench)
-        return {**batch.response()}
-
-    def _timers(self, event: dict[str, object]) -> dict[str, object]:
-        settings, clock = self.settings, self.bench.clock
-        parked = Queue(self.sqs, settings.timers_parked_url)
-        batch = Batch(event, TimerJob, client=self.sqs, queue_url=settings.timers_queue_url, parked=parked, clock=clock)
-        fire(batch, self.bench)
+    def _worked_off(
+        self,
+        event: dict[str, object],
+        body: type[B],
+        queue_url: str,
+        parked_url: str,
+        work: Callable[[Batch[B], Bench], None],
+    ) -> dict[str, object]:
+        parked = Queue(self.sqs, parked_url)
+        batch = Batch(event, body, client=self.sqs, queue_url=queue_url, parked=parked, clock=self.bench.clock)
+        try:
+            work(batch, self.bench)
+        except Exception as error:  # what the whole batch needs: without this it would come back only after its visibility
+            for record in batch.records:
+                batch.settle(record, error)
         return {**batch.response()}
 
 

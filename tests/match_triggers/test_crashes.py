@@ -11,13 +11,10 @@ import pytest
 from match_triggers.handler import App, compose
 from shared.jobs import EventsJob, MessageJob, TimerJob, TrackerEvent
 from tests.aws import Aws
+from tests.crash import Killed
 from tests.match_triggers.shop import arrived, cart_trigger, put_trigger, settings_of, tracker_event
 
 LONGEST = 60
-
-
-class Killed(BaseException):
-    """The process is gone: nothing catches it."""
 
 
 class Refused(Exception):

@@ -189,6 +189,18 @@ def test_one_visits_failure_leaves_its_neighbours_alone(app: App, aws: Aws, monk
     assert row(app, "shop#a#browser-2").events
 
 
+def test_a_batch_that_cannot_be_read_at_all_comes_back_after_a_delay_of_its_own(
+    app: App, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(*_: object) -> dict[str, Visit]:
+        raise RuntimeError("DynamoDB is down")
+
+    monkeypatch.setattr(type(app.bench.visits), "read_all", down)
+    event = aws.delivery("events", arrived(ADDED), arrived(LOGIN))
+    records: Any = event["Records"]
+    assert app.invoked(event) == {"batchItemFailures": [{"itemIdentifier": r["messageId"]} for r in records]}
+
+
 def test_two_at_once_lose_nothing(app: App, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another invocation writes the row between our read and our write, for each of the first two tries."""
     rival = compose(settings_of(aws), aws.dynamodb, aws.sqs, aws.clock)

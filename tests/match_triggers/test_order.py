@@ -157,7 +157,7 @@ def cut(items: list, sizes: list[int]) -> Iterator[list]:  # type: ignore[type-a
             yield part
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(deliveries())
 def test_the_same_history_leads_to_the_same_decisions(delivered: tuple[list[TrackerEvent], list[list[EventsJob]]]) -> None:
     history, batches = delivered

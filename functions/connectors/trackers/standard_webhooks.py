@@ -42,10 +42,12 @@ class _Event(BaseModel):
 
 class _StandardWebhooks:
     def verify(self, tracker: Tracker, post: Post, clock: Clock) -> None:
+        """Refuses (401) what none of the tracker's secrets has signed in the last five minutes."""
         secrets = (secret.get_secret_value() for secret in tracker.secrets)
         verify_standard_webhook(post.headers, post.body, secrets, clock)
 
     def events(self, tracker: Tracker, post: Post, clock: Clock) -> Sequence[Read]:
+        """The post's events in their order. Raises BadRequest (400) if the body is neither an event nor a list of some."""
         received_at = clock()
         listed = _listed(parse_json(post.body))
         return [_read(index, posted, tracker.name, received_at) for index, posted in enumerate(listed)]
