@@ -97,7 +97,10 @@ class Site:
         )
 
     def post(self, *jobs: EventsJob) -> None:
+        """Events arrive, and timers go off for whatever is due by now."""
         arrive(self._batch(jobs, EventsJob), self.bench)
+        due = [visit.id for visit in self.visits.rows.values() if visit.due_at and visit.due_at <= self.clock()]
+        fire(self._batch([TimerJob(visit_id=visit_id) for visit_id in due], TimerJob), self.bench)
 
     def decisions(self) -> list[tuple[object, ...]]:
         """What was decided once time has gone by, without what legitimately depends on when events came in."""
