@@ -110,6 +110,17 @@ def test_a_changed_secret_is_named_and_makes_a_version(ask: Ask, secrets: Secret
     assert secrets.read("definition/tracker/shop") == {"/secrets/0": OTHER_KEY, "version": 3}
 
 
+def test_secrets_that_are_no_longer_used_are_removed(ask: Ask, secrets: Secrets) -> None:
+    ask("PUT", "/definitions/integration/postbird", integration())
+    basic = {"type": "basic", "username": "u", "password": OTHER_KEY}
+    ask("PUT", "/definitions/integration/postbird", integration(auth=basic))
+    assert secrets.read("definition/integration/postbird") == {
+        "/auth/password": OTHER_KEY,
+        "/webhook/secrets/0": KEY,
+        "version": 2,
+    }
+
+
 def test_a_secret_that_is_to_be_kept_must_be_there(ask: Ask) -> None:
     assert errors(ask("PUT", "/definitions/tracker/shop", tracker(secrets=[{"secret": True}]))) == {
         "secrets.0": "a value: none is kept here"
