@@ -57,8 +57,9 @@ class Environment(_Part):
     function_timeout_seconds: Annotated[int, Field(ge=5, le=900)] = 30
     visibility_seconds: Seconds = 180
     """How long a message stays hidden from others while a function has it: AWS advises six times the timeout."""
-    max_receive_count: Annotated[int, Field(ge=1, le=1000)] = 20
-    """Receives after which SQS parks a message by itself."""
+    max_receive_count: Annotated[int, Field(ge=1, le=1000)] = 200
+    """Receives after which SQS parks a message by itself. While a vendor is down, what waits is received about every five
+    minutes, so that 200 last for some 16 hours of outage; what kills its function each time is parked within as much."""
     oldest_message_alarm_seconds: Seconds = 900
     token_alarm_seconds: Annotated[int, Field(ge=0, le=86_400)] = 60
     retain: bool = True

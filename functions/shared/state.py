@@ -70,7 +70,7 @@ class Circuits:
         chance: Randomness,
         *,
         threshold: int = 3,
-        longest: float = 60,
+        longest: float = 300,
         refresh: float = 1,
     ) -> None:
         self._client, self._table, self._clock, self._chance = client, table, clock, chance
