@@ -31,7 +31,8 @@ def _cancelled(job: MessageJob, trigger: Trigger | None, visit: Visit | None) ->
         return "the trigger was deleted"
     if not trigger.enabled:
         return "the trigger is switched off"
-    return trigger.cancelled_as if excluded_after(visit, trigger.must_not_include, job.anchor_at) else None
+    since = job.begins_at or job.anchor_at
+    return trigger.cancelled_as if excluded_after(visit, trigger.must_not_include, since) else None
 
 
 def _unreachable(profile: Profile | None, channel: str) -> str | None:

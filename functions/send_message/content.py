@@ -16,6 +16,7 @@ from shared.templates import render, render_json
 _CONTROL = re.compile(r"[\s\x00-\x1f\x7f]+")
 """What may not be in a subject: it is one line, whatever is put into it."""
 
+
 def render_content(job: MessageJob, template: Template, integration: Integration, profile: Profile, mirror_url: str) -> Content:
     """Renders the message.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from datetime import timedelta
 from functools import cache
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from send_message.outbox import Outbox
 from send_message.sending import send_all
@@ -27,13 +27,17 @@ from shared.state import Circuits, Leases
 from shared.tokens import Send, Tokens
 from shared.visits import Visits
 
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
 _DAY = 86_400
 
 
 class Context(Protocol):
     """What is used of Lambda's context object."""
 
-    def get_remaining_time_in_millis(self) -> int: ...
+    def get_remaining_time_in_millis(self) -> int:
+        """Until Lambda ends the invocation."""
 
 
 @cache
@@ -47,11 +51,16 @@ def _http() -> Http:
 
 
 @cache
+def _sqs() -> SQSClient:
+    return aws.client("sqs")
+
+
+@cache
 def _outbox() -> Outbox:
-    return compose(_settings(), _http().send, utc_now)
+    return compose(_settings(), _sqs(), _http().send, utc_now)
 
 
-def compose(settings: Settings, http_send: Send, clock: Clock) -> Outbox:
+def compose(settings: Settings, sqs: SQSClient, http_send: Send, clock: Clock) -> Outbox:
     """All that sending works with, of the deployment that the settings describe."""
     dynamodb, state = aws.client("dynamodb"), settings.state_table
     secrets = Secrets(aws.client("secretsmanager"), settings.secret_prefix)
@@ -68,7 +77,7 @@ def compose(settings: Settings, http_send: Send, clock: Clock) -> Outbox:
         circuits=Circuits(dynamodb, state, clock, random.Random()),
         tokens=Tokens(secrets, Leases(dynamodb, state, clock), http_send, clock),
         http_send=http_send,
-        engagements=Queue(aws.client("sqs"), settings.engagements_queue_url),
+        engagements=Queue(sqs, settings.engagements_queue_url),
         clock=clock,
         environment=settings.environment,
         lease_seconds=settings.lease_seconds,
@@ -78,7 +87,7 @@ def compose(settings: Settings, http_send: Send, clock: Clock) -> Outbox:
 @observed
 def handle(event: dict[str, object], context: object) -> dict[str, list[dict[str, str]]]:
     """Entry point."""
-    settings, sqs = _settings(), aws.client("sqs")
+    settings, sqs = _settings(), _sqs()
     batch = Batch(
         event,
         MessageJob,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -65,19 +66,20 @@ class Ledger:
 
     def claim(self, job: MessageJob, lease_seconds: int) -> Claim:
         """Takes the message for `lease_seconds`, creating its row: at most one caller has it at a time, none once it is done."""
-        now = self._clock().timestamp()
+        now, claimed_by = self._clock().timestamp(), uuid.uuid4().hex
         try:
             answer = self._client.update_item(
                 TableName=self._table,
                 Key={"pk": {"S": job.message_id}},
-                UpdateExpression=_CREATE + ", trace = if_not_exists(trace, :hops), #status = :sending, lease_until = :until"
-                " ADD attempts :one, unsettled :one",
+                UpdateExpression=_CREATE + ", trace = if_not_exists(trace, :hops), #status = :sending, lease_until = :until,"
+                " claimed_by = :claim ADD attempts :one, unsettled :one",
                 ConditionExpression="attribute_not_exists(pk) OR #status IN (:waiting, :parked)"
                 " OR (#status = :sending AND lease_until < :now)",
                 ExpressionAttributeNames={"#status": "status", "#trigger": "trigger"},
                 ExpressionAttributeValues={
                     **self._created(job),
                     ":hops": _hops(job.hops),
+                    ":claim": {"S": claimed_by},
                     ":sending": {"S": "sending"},
                     ":waiting": {"S": "waiting"},
                     ":parked": {"S": "parked"},
@@ -89,9 +91,13 @@ class Ledger:
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except self._client.exceptions.ConditionalCheckFailedException as refused:
-            return Claim(False, False, _message(refused.response["Item"]))  # type: ignore[typeddict-item]
-        message = _message(answer["Attributes"])
-        return Claim(True, int(answer["Attributes"]["unsettled"]["N"]) > 1, message)
+            row: Row = refused.response["Item"]  # type: ignore[typeddict-item]  # there, as we ask for ALL_OLD
+            # Unless it was our own call that came first: the AWS client repeats one whose answer was lost.
+            if row.get("claimed_by") != {"S": claimed_by}:
+                return Claim(False, False, _message(row))
+        else:
+            row = answer["Attributes"]
+        return Claim(True, int(row["unsettled"]["N"]) > 1, _message(row))
 
     def settle(
         self, message_id: str, status: Status, hops: Sequence[Hop], esp_message_id: str = "", *, unknown: bool = False
@@ -102,7 +108,7 @@ class Ledger:
         """
         self._set(
             message_id,
-            "SET #status = :status, esp_message_id = :esp, trace = list_append(trace, :hops) REMOVE lease_until"
+            "SET #status = :status, esp_message_id = :esp, trace = list_append(trace, :hops) REMOVE lease_until, claimed_by"
             + ("" if unknown else ", unsettled"),
             {":status": {"S": status}, ":esp": {"S": esp_message_id}, ":hops": _hops(hops)},
             {"#status": "status"},

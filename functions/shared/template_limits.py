@@ -126,6 +126,7 @@ class _Output(StringIO):
         self._size = 0
 
     def write(self, text: str, /) -> int:
+        """Charges what is written."""
         self._budget.charge(len(text))
         self._size += len(text)
         if self._size > OUTPUT:
@@ -149,6 +150,7 @@ class LimitedContext(RenderContext):
         self.budget = budget
 
     def get(self, path: list[object], *, token: Token | None, default: object = None) -> object:
+        """The value of a variable, charged by its size; `Missing` if there is none."""
         found = super().get(path, token=token, default=Missing)
         if found is Missing:
             return Missing(_written(path, token), token=token)
@@ -156,17 +158,21 @@ class LimitedContext(RenderContext):
         return found
 
     def assign(self, key: str, val: object) -> None:
+        """Sets a variable, charged by its size."""
         self.budget.charge(_ITEM)
         self.budget.charge_value(val)
         super().assign(key, val)
 
     def get_buffer(self, buf: TextIO | None = None) -> StringIO:
+        """Where a block writes to."""
         return _Output(self.budget)
 
     def filter(self, name: str, token: Token | None) -> Callable[..., object]:
+        """A filter that charges what it reads and what it makes."""
         made = super().filter(name, token)
 
-        def limited(left: object, *arguments: object, **named: object) -> object:
+        def charged(left: object, *arguments: object, **named: object) -> object:
+            """The filter itself."""
             for value in (left, *arguments, *named.values()):
                 self.budget.charge_value(value)
             self.budget.charge(_growth(name, left, arguments))
@@ -174,7 +180,7 @@ class LimitedContext(RenderContext):
             self.budget.charge_value(result)
             return result
 
-        return limited
+        return charged
 
 
 def _written(path: list[object], token: Token | None) -> str:
@@ -209,6 +215,7 @@ class _LimitedFor(ForNode):
         self.turn = turn
 
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        """Charges all turns before the first."""
         items = self.expression.iterable.evaluate(context)
         turns = len(items) if isinstance(items, list | Mapping | range) else 1
         _budget(context).charge(turns * self.turn)
@@ -217,6 +224,7 @@ class _LimitedFor(ForNode):
 
 class _LimitedForTag(ForTag):
     def parse(self, stream: TokenStream) -> Node:
+        """The loop, with the length of its source."""
         begins = stream.current.start_index
         node = super().parse(stream)
         assert isinstance(node, ForNode)  # noqa: S101  # what the parent's `node_class` says
@@ -245,6 +253,7 @@ class LimitedEnvironment(Environment):
     """The language: standard Liquid without what reads other templates."""
 
     def setup_tags_and_filters(self, *, extra: bool = False) -> None:
+        """Registers the standard ones, without those removed."""
         super().setup_tags_and_filters(extra=False)
         for name in _REMOVED_TAGS:
             del self.tags[name]

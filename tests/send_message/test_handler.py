@@ -48,7 +48,7 @@ def deployed(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> World:
     """A world that the handler finds through its environment."""
     world = World(aws)
     aws.secretsmanager.create_secret(Name=f"{aws.secret_prefix}/links", SecretString='{"key": "key"}')
-    for cached in (handler._settings, handler._http, handler._outbox):
+    for cached in (handler._settings, handler._sqs, handler._http, handler._outbox):
         cached.cache_clear()
     return world
 
@@ -74,7 +74,7 @@ def test_the_handler_sends(deployed: World, monkeypatch: pytest.MonkeyPatch) -> 
     calls = deployed.message().trace[-1].data["aws_calls"]
     assert isinstance(calls, int)
     assert calls > 0
-    for cached in (handler._settings, handler._http, handler._outbox):
+    for cached in (handler._settings, handler._sqs, handler._http, handler._outbox):
         cached.cache_clear()
 
 

@@ -89,6 +89,15 @@ def test_an_order_before_the_cart_is_no_exit(world: World) -> None:
     assert world.message().status == "sent"
 
 
+def test_an_order_that_arrives_late_is_an_exit(world: World) -> None:
+    world.did("Product Added")
+    begins_at = world.aws.clock()
+    world.aws.clock.forward(10)
+    world.did("Order Completed")
+    world.aws.clock.forward(60)
+    skips(world, "order placed", begins_at=begins_at)
+
+
 def test_a_deleted_or_paused_trigger_sends_nothing(world: World) -> None:
     world.define("trigger", TRIGGER, enabled=False)
     skips(world, "the trigger is switched off")

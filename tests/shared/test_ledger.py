@@ -138,3 +138,43 @@ def test_what_another_recorded_meanwhile_is_not_recorded_again(aws: Aws, ledger:
     message = ledger.read("m_1")
     assert message is not None
     assert (dict(message.engagements), len(message.trace)) == ({"e_1": "opened"}, 2)
+
+
+def test_a_claim_whose_answer_was_lost_is_still_ours(aws: Aws, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = aws.dynamodb.update_item
+
+    def repeated(**call: object) -> object:
+        real(**call)  # type: ignore[arg-type]  # carried out, its answer lost
+        return real(**call)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(aws.dynamodb, "update_item", repeated)
+    claim = ledger.claim(job(aws), 30)
+    assert claim.mine
+    assert not claim.again
+    assert not ledger.claim(job(aws), 30).mine
+
+
+def test_a_claim_settled_as_unknown_is_known_to_be(aws: Aws, ledger: Ledger) -> None:
+    ledger.claim(job(aws), 30)
+    ledger.settle("m_1", "waiting", [hop(aws, "waits")], unknown=True)
+    assert not ledger.skip(job(aws), [hop(aws, "skipped")])
+    assert ledger.claim(job(aws), 30).again
+
+
+def test_a_parked_message_may_be_claimed_when_it_is_sent_back(aws: Aws, ledger: Ledger) -> None:
+    ledger.claim(job(aws), 30)
+    ledger.settle("m_1", "parked", [hop(aws, "parked")])
+    claim = ledger.claim(job(aws), 30)
+    assert claim.mine
+    assert not claim.again
+
+
+def test_a_message_that_waits_may_be_skipped_and_a_sent_one_may_not(aws: Aws, ledger: Ledger) -> None:
+    ledger.claim(job(aws), 30)
+    assert not ledger.skip(job(aws), [hop(aws, "skipped")])
+    ledger.settle("m_1", "waiting", [hop(aws, "waits")])
+    assert ledger.skip(job(aws), [hop(aws, "skipped")])
+    found = ledger.read("m_1")
+    assert found is not None
+    assert [step.what for step in found.trace] == ["fired", "waits", "skipped"]
+    assert not ledger.claim(job(aws), 30).mine
