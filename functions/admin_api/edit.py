@@ -149,9 +149,7 @@ class Editor:
             # What the row still in force needs stays in until it has been replaced.
             self._secrets.write(name, {**kept, **wanted, _VERSION: stored.version})
         self._store.put(stored, current)
-        if kept and not wanted:
-            self._secrets.delete(name)
-        elif kept.keys() - wanted.keys() - {_VERSION}:
+        if kept.keys() - wanted.keys() - {_VERSION}:
             self._secrets.write(name, {**wanted, _VERSION: stored.version})
         logger.info("definition put", kind=stored.kind, definition=stored.name, version=stored.version)
 
