@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_events as events
@@ -81,9 +82,7 @@ class Foundation:
 def lay(stack: Stack, environment: Environment, target: Target) -> Foundation:
     """Makes everything that is not a function."""
     alarms = Alarms(stack, environment)
-
-    def queue(name: str) -> JobQueue:
-        return JobQueue(stack, name, environment, alarms)
+    queue = partial(JobQueue, stack, environment=environment, alarms=alarms)
 
     return Foundation(
         stack=stack,

@@ -86,12 +86,13 @@ def refer_to_secrets_by_arn() -> None:
     handlers = provisioners._RESOURCE_HANDLERS["AWS::SecretsManager::Secret"]
     create, update, delete = handlers["create"], handlers["update"], handlers["delete"]
 
-    def by_arn(made: tuple[str, dict[str, str]]) -> tuple[str, dict[str, str]]:
-        return made[1]["Arn"], made[1]
-
-    handlers["create"] = lambda *rest: by_arn(create(*rest))
-    handlers["update"] = lambda arn, *rest: by_arn(update(_secret_name(arn), *rest))
+    handlers["create"] = lambda *rest: _by_arn(create(*rest))
+    handlers["update"] = lambda arn, *rest: _by_arn(update(_secret_name(arn), *rest))
     handlers["delete"] = lambda arn, *rest: delete(_secret_name(arn), *rest)
+
+
+def _by_arn(made: tuple[str, dict[str, str]]) -> tuple[str, dict[str, str]]:
+    return made[1]["Arn"], made[1]
 
 
 def _secret_name(arn: str) -> str:
@@ -108,6 +109,7 @@ def record_calls(into: Path) -> None:
     log = into.open("a", buffering=1, encoding="utf-8")
 
     def recorded(access_key: str, action: str, service: str, region: str, resource_arn: str = "*", **rest: Any) -> object:
+        """In place of MiniStack's `enforce`: None if the call is allowed."""
         action = _IAM_NAMES.get(action, action)
         denied = enforce(access_key, action, service, region, resource_arn, **rest)
         session = sts._sessions.get(access_key)

@@ -15,7 +15,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from cli.local.aws import ACCOUNT, REGION, ROOT, EmbeddedAws
-from cli.local.deploy import Deployment, cdk
+from cli.local.deploy import Deployment, cdk, synthesise
 
 pytestmark = [pytest.mark.deployed, pytest.mark.timeout(300)]
 
@@ -42,6 +42,7 @@ def get(url: str, *, signed: bool) -> int:
 
 def test_nothing_changes_when_nothing_changed(cloud: EmbeddedAws, deployment: Deployment) -> None:
     assert deployment.url.startswith(cloud.endpoint)
+    synthesise(cloud)
     assert "There were no differences" in cdk(cloud, "diff", "--fail")
     assert "no changes" in cdk(cloud, "deploy", "--require-approval", "never")
 
