@@ -29,7 +29,7 @@ def _desk() -> Desk:
     secrets = Secrets(aws.client("secretsmanager"), settings.secret_prefix)
     definitions = Definitions(settings.definitions_table, aws.client("dynamodb"), utc_now, settings.definitions_ttl, secrets)
 
-    def counted(name: str, value: int, tracker: str) -> None:
+    def _counted(name: str, value: int, tracker: str) -> None:
         if value:
             count(name, settings.environment, value, tracker=tracker)
 
@@ -39,7 +39,7 @@ def _desk() -> Desk:
         parked=Queue(sqs, settings.events_parked_url),
         bounds=Bounds(settings.max_age_seconds, settings.max_ahead_seconds),
         clock=utc_now,
-        count=counted,
+        count=_counted,
     )
 
 
