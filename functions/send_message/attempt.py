@@ -56,7 +56,10 @@ class Attempt:
                 raise Unknown("an earlier attempt may have reached the ESP")
             sent = self._post(self._content())
         except Exception as error:
-            raise self._failed(error) from error
+            ended = self._failed(error)
+            if ended is error:
+                raise
+            raise ended from error
         hop = self.outbox.hop("sent", data=self._figures(sent))
         self.outbox.ledger.settle(self.job.message_id, "sent", [hop], sent.esp_message_id)
         self.outbox.circuits.succeeded(circuit(self.integration))
