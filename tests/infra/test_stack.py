@@ -114,7 +114,7 @@ def test_what_keeps_failing_is_parked(prod: Template) -> None:
     queues = _properties(prod, "AWS::SQS::Queue")
     redriven = [q for q in queues if "RedrivePolicy" in q]
     assert {q["QueueName"].removeprefix("sendbridge-prod-") for q in redriven} == set(QUEUES)
-    assert {q["RedrivePolicy"]["maxReceiveCount"] for q in redriven} == {20}
+    assert {q["RedrivePolicy"]["maxReceiveCount"] for q in redriven} == {Environment(name="prod").max_receive_count}
     assert all(q["VisibilityTimeout"] >= 6 * 30 for q in redriven)
 
 
