@@ -37,8 +37,11 @@ class _App:
             yield f"destination/{name}", destination.definition.auth
 
     def report(self, name: str, seconds_left: float, problem: str) -> None:
-        """A metric of what is left, and a warning if the token could not be renewed."""
-        count("TokenSecondsLeft", self._settings.environment, seconds_left, token=name)
+        """A metric of what is left, and a warning if the token could not be renewed.
+
+        One metric for all tokens: its minimum is what the alarm watches, and the warning says which token it is.
+        """
+        count("TokenSecondsLeft", self._settings.environment, seconds_left)
         if problem:
             logger.warning("token not renewed", token=name, reason=problem, seconds_left=seconds_left)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from infra.settings import Environment
 from shared.env import variable
 from tests.infra.synthesised import ROOT, Template, synthesise
 
