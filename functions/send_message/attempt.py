@@ -106,14 +106,15 @@ class Attempt:
 
     def _failed(self, error: Exception) -> Exception:
         """Settles a failed attempt; returns what the record ends in."""
-        unknown = self._may_be_taken(error)
+        unknown, ends = self._may_be_taken(error), error
         if unknown and not self._has_key:
-            error = Permanent(f"outcome unknown, and the ESP has no idempotency key: {_reason(error)}")
-        parked = isinstance(error, Permanent)
-        hop = self.outbox.hop("parked" if parked else "waits", _reason(error), {"attempt": self.claim.message.attempts})
+            ends = Permanent(f"outcome unknown, and the ESP has no idempotency key: {_reason(error)}")
+        parked = isinstance(ends, Permanent)
+        hop = self.outbox.hop("parked" if parked else "waits", _reason(ends), {"attempt": self.claim.message.attempts})
         self.outbox.ledger.settle(self.job.message_id, "parked" if parked else "waiting", [hop], unknown=unknown)
-        self._account(error)
-        return error
+        if self._has_key or not self.claim.again:
+            self._account(error)
+        return ends
 
     def _may_be_taken(self, error: Exception) -> bool:
         """Whether this or an earlier attempt may have gone out."""

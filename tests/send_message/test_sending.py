@@ -300,6 +300,14 @@ def test_a_failing_esp_is_left_alone_after_three_failures(world: World) -> None:
     assert len(world.esp.requests) == 3
 
 
+def test_timeouts_open_the_circuit_also_where_they_park(world: World) -> None:
+    without_key(world)
+    world.esp.script = [Unknown("no answer")] * 9
+    assert world.deliver(*(world.job(message_id=f"m_{n}") for n in range(6))) == 3
+    assert len(world.esp.requests) == 3
+    assert len(world.parked()) == 3
+
+
 def test_a_message_that_another_delivery_has_is_left_to_it(world: World) -> None:
     job = world.job()
     assert world.ledger.claim(job, LEASE).mine
