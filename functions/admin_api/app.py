@@ -17,8 +17,7 @@ from shared.definitions import KINDS, Kind
 from shared.errors import BadRequest
 from shared.ids import visit_id
 from shared.ledger import Ledger, as_json
-from shared.problem import answer, parse_json, problem, raw_body
-from shared.queues import first_problem
+from shared.problem import answer, first_problem, parse_json, problem, raw_body
 from shared.secrets import Secrets
 from shared.state import Leases
 

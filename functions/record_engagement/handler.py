@@ -10,10 +10,9 @@ from shared import aws
 from shared.catalogue import Definitions
 from shared.clock import utc_now
 from shared.definitions import Destination
-from shared.errors import Misconfigured
 from shared.jobs import EngagementsJob
 from shared.ledger import Ledger
-from shared.links import Links
+from shared.links import read_links
 from shared.observe import observed
 from shared.profiles import Profiles
 from shared.queues import Batch, Queue, urls_by_name
@@ -37,17 +36,10 @@ def _books() -> Books:
         definitions.catalogue(Destination, secrets=False),
         {name: Queue(sqs, url) for name, url in urls_by_name(settings.crm_queue_urls).items()},
         Queue(sqs, settings.engagements_parked_url),
-        _links(settings),
+        read_links(Secrets(aws.client("secretsmanager"), settings.secret_prefix), settings.base_url),
         utc_now,
         settings.environment,
     )
-
-
-def _links(settings: Settings) -> Links:
-    key = (Secrets(aws.client("secretsmanager"), settings.secret_prefix).read("links") or {}).get("key")
-    if not isinstance(key, str) or not key:
-        raise Misconfigured("the secret that signs links has no key")
-    return Links(key, settings.base_url)
 
 
 @observed

@@ -7,6 +7,7 @@ evidence for its role's permissions.
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
 from typing import TYPE_CHECKING, Literal, overload
 
 import boto3
@@ -41,8 +42,13 @@ def client(service: Literal["secretsmanager"]) -> SecretsManagerClient: ...
 @overload
 def client(service: Literal["sqs"]) -> SQSClient: ...
 def client(service: Literal["dynamodb", "s3", "secretsmanager", "sqs"]) -> object:
-    """A client of this service that counts its calls in `CALLS`."""
-    made = boto3.client(service, config=_CONFIG)
+    """The process's client of this service, which counts its calls in `CALLS`."""
+    return _client(service)
+
+
+@cache
+def _client(service: str) -> object:
+    made = boto3.client(service, config=_CONFIG)  # type: ignore[call-overload]  # one of those above
     made.meta.events.register("before-call.*", _count)
     return made
 

@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 
 from shared.clock import Clock
 from shared.definitions import SECRET, Definition, kind_of
 from shared.errors import Misconfigured
+from shared.observe import logger
+from shared.problem import first_problem
 from shared.secrets import Secrets
 
 if TYPE_CHECKING:
@@ -47,12 +49,13 @@ class Catalogue(Generic[D]):
         self._table, self._dynamodb, self._clock, self._ttl, self._secrets = table, dynamodb, clock, ttl, secrets
         self._read_at = float("-inf")
         self._current: dict[str, Versioned[D]] = {}
+        self._invalid: dict[str, str] = {}
 
     def all(self) -> Mapping[str, Versioned[D]]:
         """Every current definition, read again when older than `ttl` seconds."""
         now = self._clock().timestamp()
         if now - self._read_at >= self._ttl:
-            self._current = dict(self._load(row) for row in self._rows())
+            self._current, self._invalid = self._load_all()
             self._read_at = now
         return self._current
 
@@ -61,11 +64,23 @@ class Catalogue(Generic[D]):
         return self.all().get(name)
 
     def require(self, name: str) -> Versioned[D]:
-        """Like `get`. Raises Misconfigured if there is none."""
+        """Like `get`. Raises Misconfigured if there is none, or if it is not valid."""
         found = self.get(name)
         if found is None:
-            raise Misconfigured(f"there is no {self._kind} named {name!r}")
+            raise Misconfigured(f"the {self._kind} {name} {self._invalid.get(name, 'does not exist')}")
         return found
+
+    def _load_all(self) -> tuple[dict[str, Versioned[D]], dict[str, str]]:
+        """The valid definitions, and why each other one is not: a bad one (of an older release, say) stops no other."""
+        valid: dict[str, Versioned[D]] = {}
+        invalid: dict[str, str] = {}
+        for name, version, text in self._rows():
+            try:
+                valid[name] = self._load(name, version, text)
+            except ValidationError as error:
+                invalid[name] = f"is not valid: {first_problem(error)}"
+                logger.error("invalid definition", kind=self._kind, definition=name, reason=invalid[name])
+        return valid, invalid
 
     def _rows(self) -> list[tuple[str, int, str]]:
         pages = self._dynamodb.get_paginator("query").paginate(
@@ -75,16 +90,15 @@ class Catalogue(Generic[D]):
         )
         return [(i["sk"]["S"], int(i["version"]["N"]), i["body"]["S"]) for page in pages for i in page["Items"]]
 
-    def _load(self, row: tuple[str, int, str]) -> tuple[str, Versioned[D]]:
-        name, version, text = row
+    def _load(self, name: str, version: int, text: str) -> Versioned[D]:
         known = self._current.get(name)
         if known is not None and known.version == version:
-            return name, known
+            return known
         body = json.loads(text)
         values: Mapping[str, JsonValue] = {}
         if self._secrets is not None and _holds_secrets(body):
             values = self._secrets.read(f"definition/{self._kind}/{name}") or {}
-        return name, Versioned(self._model.model_validate(unmask(body, values)), version)
+        return Versioned(self._model.model_validate(unmask(body, values)), version)
 
 
 def _holds_secrets(body: JsonValue) -> bool:

@@ -13,7 +13,7 @@ Time = Annotated[AwareDatetime, PlainSerializer(iso, return_type=str, when_used=
 
 
 class _Job(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Hop(_Job):
@@ -74,7 +74,7 @@ class MessageJob(_Job):
     anchor_at: Time
     """Time of the newest event that the decision knew: the visitor's silence counts from here."""
     begins_at: Time | None = None
-    """Time of the first event that the decision is about: an excluded event since then, however late it comes, cancels the send."""
+    """Time of the first event that the decision is about: an excluded event since then, however late, cancels the send."""
     valid_until: Time
     context: dict[str, JsonValue] = {}
     """Variables for the template: `cart` (list), `events` (list), `event` (the last qualifying one)."""

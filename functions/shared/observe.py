@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
@@ -37,3 +39,9 @@ def count(name: str, environment: str, value: float = 1, **dimensions: str) -> N
         metric.add_dimension("environment", environment)
         for key, text in dimensions.items():
             metric.add_dimension(key, text)
+
+
+def whereabouts(error: BaseException) -> str:
+    """The type of an unexpected error and the lines it passed through. Not its text, which may quote what we were given."""
+    frames = traceback.extract_tb(error.__traceback__)[-5:]
+    return f"{type(error).__name__} at {' < '.join(f'{Path(f.filename).name}:{f.lineno}' for f in reversed(frames))}"

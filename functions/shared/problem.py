@@ -7,7 +7,7 @@ import binascii
 import json
 import math
 
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 from pydantic_core import from_json
 
 from shared.errors import BadRequest
@@ -107,3 +107,9 @@ def _check(value: JsonValue, levels: int) -> None:
 def _check_number(value: JsonValue) -> None:
     if isinstance(value, float) and math.isinf(value):
         raise BadRequest("the body must be JSON: a number is out of range", field="body")
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first problem of a validation error as `field: what was expected`, without the value that was given."""
+    problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return f"{'.'.join(str(part) for part in problem['loc']) or 'body'}: {problem['msg']}"

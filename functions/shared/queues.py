@@ -14,7 +14,8 @@ from pydantic import BaseModel, ValidationError
 
 from shared.clock import Clock, iso
 from shared.errors import Permanent, SendbridgeError, Transient
-from shared.observe import logger
+from shared.observe import logger, whereabouts
+from shared.problem import first_problem
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -34,7 +35,8 @@ B = TypeVar("B", bound=BaseModel)
 class Randomness(Protocol):
     """What we need of `random.Random`."""
 
-    def uniform(self, a: float, b: float) -> float: ...
+    def uniform(self, a: float, b: float) -> float:
+        """A number between a and b."""
 
 
 @dataclass(frozen=True)
@@ -187,9 +189,8 @@ class Batch(Generic[B]):
         """The record comes back after a delay of its own."""
         transient = error if isinstance(error, Transient) else Transient(type(error).__name__)
         delay = patience(transient, record.receives, self._chance)
-        known = isinstance(error, SendbridgeError)
-        reason = error.reason if isinstance(error, SendbridgeError) else type(error).__name__
-        logger.warning("retry", sqs_message=record.message_id, delay=delay, reason=reason, exc_info=None if known else error)
+        reason = error.reason if isinstance(error, SendbridgeError) else whereabouts(error)
+        logger.warning("retry", sqs_message=record.message_id, delay=delay, reason=reason)
         self._failed[record.message_id] = None
         self._client.change_message_visibility(QueueUrl=self._queue_url, ReceiptHandle=record.receipt, VisibilityTimeout=delay)
 
@@ -201,9 +202,3 @@ class Batch(Generic[B]):
     def response(self) -> dict[str, list[dict[str, str]]]:
         """What Lambda wants back: the ids of the records to keep in the queue."""
         return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in self._failed]}
-
-
-def first_problem(error: ValidationError) -> str:
-    """The first problem of a validation error as `field: what was expected`, without the value that was given."""
-    problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    return f"{'.'.join(str(part) for part in problem['loc']) or 'body'}: {problem['msg']}"
