@@ -48,18 +48,18 @@ class Response:
         """The body as JSON. Raises Transient if it is not: a gateway's error page is not an answer."""
         try:
             value: JsonValue = json.loads(self.body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Transient(f"the answer (HTTP {self.status}) is not JSON") from error
         return value
 
     def retry_after(self, clock: Clock) -> float | None:
         """Seconds to wait as the `Retry-After` header says (RFC 9110, section 10.2.3), at most an hour; None without one."""
         text = self.headers.get("retry-after", "").strip()
-        if text.isdigit():
+        if text.isascii() and text.isdigit():
             return min(float(text), 3600)
         try:
             seconds = (parsedate_to_datetime(text) - clock()).total_seconds()
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return None
         return min(max(seconds, 0), 3600)
 

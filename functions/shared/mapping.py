@@ -18,8 +18,11 @@ def at(value: JsonValue, path: str) -> JsonValue:
 
 
 def text_at(value: JsonValue, path: str, *, limit: int = 2000) -> str:
-    """The string or number at this path as text, cut at `limit` characters; empty if there is none."""
+    """The string or number at this path as text, cut at `limit` characters; empty if there is none.
+
+    Half a surrogate pair, which JSON can spell and no store takes, is a question mark.
+    """
     found = at(value, path)
     if isinstance(found, bool) or not isinstance(found, str | int | float):
         return ""
-    return str(found)[:limit]
+    return str(found)[:limit].encode(errors="replace").decode()
