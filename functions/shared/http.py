@@ -62,11 +62,14 @@ class Http:
         where = origin(request.url)[0]
         try:
             status, headers, body = self._exchange(request)
+        except (httpx.InvalidURL, httpx.LocalProtocolError, UnicodeError):
+            # Nothing that quotes the value: it may be a secret.
+            raise Misconfigured(f"{where}: the URL or a header has characters that HTTP does not allow") from None
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             if _is_certificate(error):
                 raise Misconfigured(f"{where}: its certificate is not valid") from None
             raise Transient(f"{where}: no connection ({type(error).__name__})") from None
-        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
+        except (httpx.HTTPError, httpx.StreamError) as error:
             raise Unknown(f"{where}: no answer ({type(error).__name__})") from None
         return Response(status, headers, body, self._monotonic() - started)
 
@@ -76,11 +79,14 @@ class Http:
 
     def _exchange(self, request: Request) -> tuple[int, dict[str, str], bytes]:
         headers = {"accept-encoding": "identity", **request.headers}
+        # Two integrations may call the same host for two accounts: what one was given must not speak for the other.
+        self._client.cookies.clear()
         with self._client.stream(
             request.method, request.url, headers=headers, content=request.body, timeout=request.timeout
         ) as answer:
             body = bytearray()
-            for part in answer.iter_bytes():
+            # As it came: what is compressed although we did not ask for it could grow a thousandfold before it is counted.
+            for part in answer.iter_raw():
                 body += part
                 if len(body) > MAX_ANSWER:
                     raise httpx.ReadError("the answer is too large")
@@ -120,8 +126,8 @@ class _GuardedBackend(httpcore.SyncBackend):
         self.deadline = float("inf")
 
     def left(self) -> float:
-        """Seconds until the present request's deadline."""
-        return max(self.deadline - self._monotonic(), 0.001)
+        """Seconds until the present request's deadline; none are left from then on, even if the other side is quick."""
+        return self.deadline - self._monotonic()
 
     def connect_tcp(
         self,
@@ -135,7 +141,9 @@ class _GuardedBackend(httpcore.SyncBackend):
         failure: Exception = httpcore.ConnectError("the name has no address")
         for address in self._addresses(host, port):
             try:
-                stream = super().connect_tcp(address, port, self.left(), local_address, socket_options)
+                stream = super().connect_tcp(
+                    address, port, _some(self.left(), httpcore.ConnectTimeout), local_address, socket_options
+                )
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
             else:
@@ -155,6 +163,12 @@ class _GuardedBackend(httpcore.SyncBackend):
         return addresses
 
 
+def _some(left: float, otherwise: type[httpcore.TimeoutException]) -> float:
+    if left <= 0:
+        raise otherwise("the deadline has passed")
+    return left
+
+
 class _Deadline(httpcore.NetworkStream):
     """A stream on which no operation lasts beyond the request's deadline, however slowly the other side drips."""
 
@@ -163,10 +177,10 @@ class _Deadline(httpcore.NetworkStream):
         self._backend = backend
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._backend.left())
+        return self._stream.read(max_bytes, _some(self._backend.left(), httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, self._backend.left())
+        self._stream.write(buffer, _some(self._backend.left(), httpcore.WriteTimeout))
 
     def close(self) -> None:
         self._stream.close()
@@ -174,7 +188,8 @@ class _Deadline(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        return _Deadline(self._stream.start_tls(ssl_context, server_hostname, self._backend.left()), self._backend)
+        left = _some(self._backend.left(), httpcore.ConnectTimeout)
+        return _Deadline(self._stream.start_tls(ssl_context, server_hostname, left), self._backend)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)

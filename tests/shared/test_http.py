@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import contextlib
+import gzip
 import socket
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -161,3 +164,74 @@ def test_an_http_address_that_is_not_allowed_by_name_is_refused(server: _Server,
 def test_neither_headers_nor_body_are_in_a_repr() -> None:
     text = repr(Request("POST", "https://a.example.com/", {"authorization": "Bearer s3cret"}, b"s3cret"))
     assert "s3cret" not in text
+
+
+def test_a_server_that_answers_quickly_but_never_ends_is_left_at_the_deadline(server: _Server, make_http: MakeHttp) -> None:
+    def flood(handler: BaseHTTPRequestHandler) -> None:
+        started = time.monotonic()
+        while time.monotonic() - started < 3:
+            handler.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 20)
+
+    server.answer = _until_cut(flood)
+    started = time.monotonic()
+    with pytest.raises(Unknown):
+        make_http((server.url,)).send(Request("POST", server.url, {}, b"{}", timeout=0.3))
+    assert time.monotonic() - started < 2
+
+
+def _until_cut(answer: Answer) -> Answer:
+    def quiet(handler: BaseHTTPRequestHandler) -> None:
+        with contextlib.suppress(OSError):
+            answer(handler)
+        handler.close_connection = True
+
+    return quiet
+
+
+def test_what_is_compressed_unasked_does_not_grow(server: _Server, make_http: MakeHttp) -> None:
+    bomb = gzip.compress(gzip.compress(b"0" * 4 * MAX_ANSWER))
+    server.answer = lambda handler: _reply(handler, 200, bomb, **{"content-encoding": "gzip, gzip"})
+    assert make_http((server.url,)).send(Request("GET", server.url)).body == bomb
+
+
+def test_a_cookie_is_not_brought_back(server: _Server, make_http: MakeHttp) -> None:
+    cookies: list[str | None] = []
+
+    def bake(handler: BaseHTTPRequestHandler) -> None:
+        cookies.append(handler.headers["cookie"])
+        _reply(handler, 200, b"{}", **{"set-cookie": "session=1"})
+
+    server.answer = bake
+    http = make_http((server.url,))
+    for _ in range(2):
+        http.send(Request("GET", server.url))
+    assert cookies == [None, None]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-key": "s3cret\r\nx-more: 1"},
+        {"x-key": "s3cret\n"},
+        {"x-key": "s3cret\x00"},
+        {"x-key": "s3cr\u00e9t\u2028"},
+        {"x-key\r\nx-more": "s3cret"},
+        {"x key": "s3cret"},
+        {"": "s3cret"},
+    ],
+)
+def test_a_header_that_holds_more_than_itself_is_not_sent_nor_quoted(
+    headers: dict[str, str], server: _Server, make_http: MakeHttp
+) -> None:
+    with pytest.raises(Misconfigured) as refused:
+        make_http((server.url,)).send(Request("GET", server.url, headers))
+    assert server.seen == []
+    assert "s3c" not in "".join(traceback.format_exception(refused.value))
+
+
+def test_a_url_that_http_cannot_carry_is_not_sent(server: _Server, make_http: MakeHttp) -> None:
+    with pytest.raises(Misconfigured):
+        make_http((server.url,)).send(Request("GET", f"{server.url}/\ud800"))
+    with pytest.raises(Misconfigured):
+        make_http((server.url,)).send(Request("GET", f"{server.url}/{'x' * 70_000}"))
+    assert server.seen == []
