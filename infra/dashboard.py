@@ -38,12 +38,19 @@ def dashboard(
 
 def seconds_left(environment: Environment) -> cloudwatch.Metric:
     """How long the access token that ends first is still good: a metric of `refresh_tokens`."""
+    return _own("TokenSecondsLeft", "Minimum", environment)
+
+
+def misconfigured(environment: Environment) -> cloudwatch.Metric:
+    """How often something could not be done until a person changes something: credentials, a definition, a CRM's tables."""
+    return _own("Misconfigured", "Sum", environment)
+
+
+def _own(name: str, statistic: str, environment: Environment) -> cloudwatch.Metric:
+    """A metric that the functions emit."""
+    dimensions = {"environment": environment.name}
     return cloudwatch.Metric(
-        namespace="Sendbridge",
-        metric_name="TokenSecondsLeft",
-        dimensions_map={"environment": environment.name},
-        statistic="Minimum",
-        period=Duration.minutes(5),
+        namespace="Sendbridge", metric_name=name, dimensions_map=dimensions, statistic=statistic, period=Duration.minutes(5)
     )
 
 

@@ -8,7 +8,7 @@ from constructs import Construct
 
 from infra.admin_api import admin_api
 from infra.bundles import Target
-from infra.dashboard import dashboard, seconds_left
+from infra.dashboard import dashboard, misconfigured, seconds_left
 from infra.foundation import Foundation, lay
 from infra.match_triggers import match_triggers
 from infra.receive_engagement import receive_engagement
@@ -51,6 +51,11 @@ class Sendbridge(Stack):
         left = seconds_left(environment)
         foundation.alarms.when_below(
             "tokens", left, environment.token_alarm_seconds, "An access token is about to expire and could not be renewed."
+        )
+        foundation.alarms.when_any(
+            "misconfigured",
+            misconfigured(environment),
+            "Messages wait for somebody to mend a setting: `sendbridge doctor` says which.",
         )
         dashboard(self, environment, steps, others, left)
 

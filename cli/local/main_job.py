@@ -143,7 +143,8 @@ class _Play:
 
     def _check_inbox(self) -> None:
         inbox: Any = self.world.vendors.esp.ask("inbox")
-        got = Counter(taken["message"]["to"]["email"] for taken in inbox["messages"])
+        ours = {f"{name}@example.com" for name in self.job.visitors}
+        got = Counter(to for taken in inbox["messages"] if (to := taken["message"]["to"]["email"]) in ours)
         wanted = Counter(f"{name}@example.com" for name, visitor in self.job.visitors.items() if visitor.ends == "sent")
         self.say(f"The ESP was given: {', '.join(f'{n} to {to}' for to, n in sorted(got.items())) or 'nothing'}")
         if got != wanted:

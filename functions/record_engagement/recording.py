@@ -137,7 +137,7 @@ def _synchronise(news: Iterable[_News], books: Books) -> None:
             queue.send_all(job for job in (_job(name, *pair, books) for pair in wanted) if job is not None)
         elif wanted:
             logger.error("destination has no queue: add it to the deployment's destinations", destination=name)
-            count("Misconfigured", books.environment, destination=name)
+            count("Misconfigured", books.environment)
 
 
 def _wants(destination: Destination, engagement: Engagement) -> bool:

@@ -133,7 +133,7 @@ class Attempt:
             self.outbox.circuits.failed(circuit(self.integration), error)
         if isinstance(error, Misconfigured):
             logger.error("misconfigured", integration=self.integration.name, reason=error.reason)
-            count("Misconfigured", self.outbox.environment, integration=self.integration.name)
+            count("Misconfigured", self.outbox.environment)
 
 
 def _reason(error: Exception) -> str:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _ADDRESS = re.compile(r"[^\s@<>\"'(),:;\[\]]{1,64}@[^\s@<>\"'(),:;\[\]]{1,255}")
+_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_TELLING = 4
 _LINK = re.compile(r"https?://[^\s\"'<>]+", re.IGNORECASE)
 
 
@@ -13,3 +16,9 @@ def scrub(text: str, limit: int = 300) -> str:
     # Cut first as well: the patterns must not be run over a megabyte.
     line = " ".join(text[: limit * 4].split())
     return _ADDRESS.sub("(address)", _LINK.sub("(link)", line))[:limit]
+
+
+def code(text: str, secrets: Iterable[str] = ()) -> str:
+    """A vendor's machine-readable code; empty if the text looks like none, or repeats one of our secrets or a part of one."""
+    said = any(secret in text or (len(text) >= _TELLING and text in secret) for secret in secrets if secret)
+    return text if _CODE.fullmatch(text) and not said else ""

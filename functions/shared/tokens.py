@@ -6,6 +6,7 @@ A message never goes out without a token or with one known to be stale: while no
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ from shared.errors import Busy, Misconfigured, Transient, outcome_of_status
 from shared.exchange import Request, Response
 from shared.ids import digest
 from shared.mapping import at, text_at
+from shared.scrub import code
 from shared.secrets import Secrets
 from shared.state import Leases
 
@@ -28,6 +30,9 @@ SHARED_FROM = 900
 """Seconds of life from which a token is shared through Secrets Manager. A secret must not be written more than once in ten
 minutes for long (all its versions of the last 24 hours are kept, and there may be about a hundred), so shorter-lived tokens
 stay in the memory of the process that fetched them. Source: AWS's reference of PutSecretValue."""
+
+_TOKEN = re.compile(r"[!-~]{1,20000}")
+"""What a header can carry (RFC 6749, appendix A.12), and a secret of Secrets Manager can hold."""
 
 _LEASE = 30
 _WAIT = 1.0
@@ -159,15 +164,15 @@ def read_token(name: str, auth: OAuth2, answer: Response, asked_at: datetime, re
     Transient if it fails otherwise or its answer holds no token.
     """
     if answer.status in (400, 401, 403, 404):
-        code = text_at(_json_or_nothing(answer), "error", limit=100)
-        raise Misconfigured(f"the token URL of {name} refuses the credentials: HTTP {answer.status} {code}".rstrip())
+        said = code(text_at(_json_or_nothing(answer), "error"), [auth.client_secret.get_secret_value()])
+        raise Misconfigured(f"the token URL of {name} refuses the credentials: HTTP {answer.status} {said}".rstrip())
     failed = outcome_of_status(answer.status, f"the token URL of {name}: HTTP {answer.status}", retry_after=retry_after)
     if failed is not None:
         raise Transient(failed.reason, retry_after=retry_after)
     body = answer.json()
     value = at(body, auth.token_field)
-    if not isinstance(value, str) or not value:
-        raise Transient(f"the answer of the token URL of {name} has no {auth.token_field}")
+    if not isinstance(value, str) or not _TOKEN.fullmatch(value):
+        raise Transient(f"the answer of the token URL of {name} has no token at {auth.token_field}")
     lifetime = _seconds(at(body, auth.lifetime_field)) or float(auth.default_lifetime_seconds)
     return Token(value, asked_at + timedelta(seconds=lifetime), lifetime, fingerprint(auth))
 

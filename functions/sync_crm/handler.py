@@ -90,7 +90,7 @@ def handle(event: dict[str, object], context: object) -> dict[str, list[dict[str
     try:
         crm = app.crm(name)
     except Misconfigured as error:
-        count("Misconfigured", app.environment, destination=name)
+        count("Misconfigured", app.environment)
         for record in batch.records:
             batch.retry(record, error)
     else:

@@ -80,7 +80,7 @@ def _failed(error: SendbridgeError, crm: Crm) -> None:
     if not isinstance(error, Busy):
         crm.circuits.failed(crm.circuit, error)
     if isinstance(error, Misconfigured):
-        count("Misconfigured", crm.environment, destination=crm.finder.destination)
+        count("Misconfigured", crm.environment)
 
 
 def _trouble(results: Sequence[Result]) -> SendbridgeError | None:

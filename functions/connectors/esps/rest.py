@@ -21,15 +21,18 @@ from shared.ids import engagement_id
 from shared.jobs import Engagement
 from shared.mapping import at, text_at
 from shared.problem import parse_json
+from shared.scrub import code
 from shared.signatures import verify_standard_webhook
+from shared.validation import secrets_of
 
 Problem = tuple[int, str, str]
 """Position of an event in what was posted, why it cannot be used, and the event as JSON text."""
 
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _AHEAD = timedelta(days=1)
+_MOST_EVENTS = 50_000
+"""Events in one post of 5 MB: what has more cannot be events, and would take all of an invocation to refuse one by one."""
 _SURELY_NOT_TAKEN = (425, 429, 503)
-_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)")
 _CODE_KEYS = ("code", "error", "type", "field", "name", "status")
 
@@ -99,7 +102,7 @@ def _request(integration: Integration, body: JsonValue, message_id: str) -> Requ
 
 
 def _raise_unless_taken(integration: Integration, response: Response, clock: Clock) -> None:
-    reason = f"the ESP answered HTTP {response.status}{_codes(response.body)}"
+    reason = f"the ESP answered HTTP {response.status}{_codes(integration, response.body)}"
     wait = response.retry_after(clock)
     if response.status == 409 and wait is not None:
         # With an idempotency key: the first request under this key is still being worked on.
@@ -107,14 +110,14 @@ def _raise_unless_taken(integration: Integration, response: Response, clock: Clo
     outcome = outcome_of_status(response.status, reason, retry_after=wait)
     if integration.idempotency_header and isinstance(outcome, Transient) and response.status not in _SURELY_NOT_TAKEN:
         # It may be kept under its key: what comes next under this key must be the same.
-        raise Unknown(reason)
+        raise Unknown(reason, retry_after=wait)
     if isinstance(outcome, Unauthorized):
         raise Misconfigured(reason)
     if outcome is not None:
         raise outcome
 
 
-def _codes(body: bytes) -> str:
+def _codes(integration: Integration, body: bytes) -> str:
     """The machine-readable codes of an error body. Its sentences are left out: they like to repeat the address."""
     try:
         value = json.loads(body[:100_000])
@@ -122,7 +125,8 @@ def _codes(body: bytes) -> str:
         return ""
     inner = value.get("error") if isinstance(value, dict) else None
     found = [text_at(part, key) for part in (inner, value) if isinstance(part, dict) for key in _CODE_KEYS]
-    codes = [code for code in dict.fromkeys(found) if _CODE.fullmatch(code)]
+    secrets = secrets_of(integration).values()
+    codes = [one for one in dict.fromkeys(found) if code(one, secrets)]
     return f" ({', '.join(codes[:4])})" if codes else ""
 
 
@@ -154,6 +158,8 @@ def _listed(webhook: Webhook, body: JsonValue) -> list[JsonValue]:
     if not isinstance(found, list):
         where = webhook.events or "body"
         raise BadRequest("expected a list of events", field=where)
+    if len(found) > _MOST_EVENTS:
+        raise BadRequest(f"expected at most {_MOST_EVENTS} events", field=webhook.events or "body", status=413)
     return found
 
 
