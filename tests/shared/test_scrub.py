@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.scrub import scrub
+from shared.scrub import code, scrub
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,22 @@ def test_addresses_and_links_are_taken_out(said: str, kept: str) -> None:
 @pytest.mark.parametrize("said", ["x" * 5_000_000, "a@" * 2_500_000, " " * 5_000_000, "https://" * 600_000])
 def test_long_text_is_cut_and_soon_done(said: str) -> None:
     assert len(scrub(said)) <= 300
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("invalid_client", "invalid_client"),
+        ("0x80040217", "0x80040217"),
+        ("a sentence", ""),
+        ("ada@example.com", ""),
+        ("x" * 65, ""),
+        ("sk_live_1", ""),
+        ("key.sk_live_1", ""),
+        ("live", ""),
+        ("1", "1"),
+        ("", ""),
+    ],
+)
+def test_a_code_is_kept_unless_it_repeats_a_secret(said: str, kept: str) -> None:
+    assert code(said, ["", "Bearer sk_live_1", "sk_live_1"]) == kept

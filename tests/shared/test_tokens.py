@@ -186,3 +186,21 @@ def test_no_auth_and_basic_auth(aws: Aws) -> None:
     basic = BasicAuth(type="basic", username="u", password=SecretStr("p"))
     process.authorised("integration", "esp", basic, send)(CALL)
     assert [request.headers.get("authorization") for request in seen] == [None, "Basic dTpw"]
+
+
+@pytest.mark.parametrize("error", ["s3cret", "client.s3cret", "s3cret is wrong", "x" * 100])
+def test_a_token_url_that_repeats_the_secret_is_not_quoted(aws: Aws, error: str) -> None:
+    vendor = Vendor()
+    vendor.fail = Response(400, {}, json.dumps({"error": error}).encode())
+    with pytest.raises(Misconfigured) as refused:
+        call(tokens(aws, vendor), vendor)
+    assert refused.value.reason == "the token URL of integration/esp refuses the credentials: HTTP 400"
+
+
+@pytest.mark.parametrize("token", ["", "a\r\nx-more: 1", "two words", "\u00e9", "x" * 20_001, 7, None])
+def test_what_no_header_can_carry_is_no_token(aws: Aws, token: object) -> None:
+    vendor = Vendor()
+    vendor.fail = Response(200, {}, json.dumps({"access_token": token}).encode())
+    with pytest.raises(Transient, match="no token at access_token"):
+        call(tokens(aws, vendor), vendor)
+    assert vendor.sent == []

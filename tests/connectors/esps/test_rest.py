@@ -88,6 +88,7 @@ KEYED, UNKEYED = "Idempotency-Key", ""
         (Response(429, {"retry-after": "Sat, 21 Nov 2026 12:00:09 GMT"}, b""), KEYED, Transient, 9),
         (Response(500, {}, b""), KEYED, Unknown, None),
         (Response(500, {}, b""), UNKEYED, Transient, None),
+        (Response(500, {"retry-after": "60"}, b""), KEYED, Unknown, 60),
         (Response(502, {}, b"<html>"), KEYED, Unknown, None),
         (Response(503, {"retry-after": "3"}, b""), KEYED, Transient, 3),
         (Response(504, {}, b""), UNKEYED, Transient, None),
@@ -121,6 +122,13 @@ def test_a_refusal_says_the_codes_but_not_the_sentences() -> None:
     with pytest.raises(Permanent) as refusal:
         send(Response(422, {}, body.encode()))
     assert refusal.value.reason == "the ESP answered HTTP 422 (invalid_request, to.email)"
+
+
+def test_a_refusal_that_repeats_a_secret_does_not_quote_it() -> None:
+    body = json.dumps({"error": {"code": "hush", "field": "X-Key", "name": KEYS[0]}})
+    with pytest.raises(Permanent) as refusal:
+        send(Response(422, {}, body.encode()))
+    assert refusal.value.reason == "the ESP answered HTTP 422 (X-Key)"
 
 
 def test_what_the_network_raises_is_left_as_it_is() -> None:
@@ -237,6 +245,13 @@ def test_a_body_that_is_not_events_is_refused_with_400(raw: bytes) -> None:
     with pytest.raises(BadRequest) as refusal:
         RestEsp().events(integration(), signed(raw), raw, clock)
     assert refusal.value.status == 400
+
+
+def test_a_post_of_more_than_could_be_events_is_refused_at_once() -> None:
+    raw = b'{"events": [' + b"0," * 50_000 + b"0]}"
+    with pytest.raises(BadRequest) as refusal:
+        RestEsp().events(integration(), signed(raw), raw, clock)
+    assert refusal.value.status == 413
 
 
 def test_both_secrets_are_valid_and_no_other() -> None:
