@@ -6,6 +6,7 @@ protection limits) and "Metadata entity types".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 from urllib.parse import quote, urlsplit
@@ -30,6 +31,13 @@ _ADDRESSES_AT_ONCE = 20
 _LONGEST_ADDRESS = 320
 """Together they keep a look-up's URL well below the 32 KB that Dataverse takes."""
 
+_MOST_PAGES = 20
+"""Of 500 contacts with one of those addresses: more have no end, or no meaning."""
+
+_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+"""An OData name. What Dynamics says is checked as well before it becomes part of a path in a batch."""
+
 T = TypeVar("T")
 
 
@@ -52,7 +60,8 @@ class Dynamics:
         for some in _chunks([*wanted], _ADDRESSES_AT_ONCE):
             for row in (yield from self._rows(self._look_up(some))):
                 address = text_at(row, self._destination.contact_key).casefold()
-                found.setdefault(address, []).append((at(row, "statecode") == 0, text_at(row, "contactid")))
+                if _ID.fullmatch(contact := text_at(row, "contactid")):
+                    found.setdefault(address, []).append((at(row, "statecode") == 0, contact))
         return {address: _preferred(candidates) for address, candidates in found.items()}
 
     def write(self, entries: Sequence[Entry]) -> Exchange[list[Outcome]]:
@@ -92,15 +101,17 @@ class Dynamics:
 
     def _rows(self, url: str) -> Exchange[list[JsonValue]]:
         rows: list[JsonValue] = []
-        while url:
+        for _ in range(_MOST_PAGES):
             if not url.startswith(self._base):
                 raise Permanent("Dynamics: the next page is on another host")
             page = yield from self._get_url(url)
             value = at(page, "value")
             rows += value if isinstance(value, list) else []
             following = page.get("@odata.nextLink") if isinstance(page, dict) else None
-            url = following if isinstance(following, str) else ""
-        return rows
+            if not isinstance(following, str):
+                return rows
+            url = following
+        raise Permanent(f"Dynamics: a look-up does not end within {_MOST_PAGES} pages")
 
     def _table(self, kind: EngagementType) -> Exchange[Table]:
         """The activity table of this kind of engagement, looked up once. Raises Misconfigured if it is not installed."""
@@ -122,7 +133,7 @@ class Dynamics:
         entity_set = text_at(answer.json(), "EntitySetName") if problem is None else ""
         regarding = yield from self._regarding(definition)
         # Who may not read metadata gets the names that Dataverse gives by default.
-        return Table(entity_set or f"{logical}s", regarding or f"regardingobjectid_contact_{logical}")
+        return Table(_name(entity_set) or f"{logical}s", _name(regarding) or f"regardingobjectid_contact_{logical}")
 
     def _regarding(self, definition: str) -> Exchange[str]:
         """The case-sensitive navigation property to the contact an activity is about; empty if it cannot be learnt."""
@@ -166,7 +177,7 @@ class Dynamics:
 
     def _parts(self, answer: Response, count: int) -> list[Response]:
         problem = problem_of(answer, self._clock)
-        if problem is not None and not answer.headers.get("content-type", "").startswith("multipart/"):
+        if problem is not None and not answer.headers.get("content-type", "").lower().startswith("multipart/"):
             raise problem
         parts = [Response(p.status, p.headers, p.body, answer.seconds) for p in parse(answer)][:count]
         return parts + [Response(503)] * (count - len(parts))
@@ -204,6 +215,10 @@ def _or_error(exchange: Exchange[T]) -> Exchange[T | SendbridgeError]:
         raise
     except SendbridgeError as error:
         return error
+
+
+def _name(text: str) -> str:
+    return text if _IDENTIFIER.fullmatch(text) else ""
 
 
 def _plausible(address: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import email
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.message import Message
@@ -19,6 +20,9 @@ from shared.exchange import Response
 from shared.ids import digest
 
 MAX_OPERATIONS = 1000
+_MOST_MULTIPARTS = 100
+"""A batch answer is one. Parsing those within each other takes the square of their number."""
+_STATUS = re.compile(rb"HTTP/[0-9.]+ ([2-5][0-9]{2})\b")
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ def parse(answer: Response) -> list[Response]:
     content_type = answer.headers.get("content-type", "")
     if not content_type.lower().startswith("multipart/mixed"):
         raise Unknown(f"the answer (HTTP {answer.status}) is not that of a batch")
+    if answer.body.lower().count(b"multipart/") > _MOST_MULTIPARTS:
+        raise Unknown(f"the answer (HTTP {answer.status}) has parts within parts")
     message = email.message_from_bytes(f"Content-Type: {content_type}\r\n\r\n".encode("latin-1", "replace") + answer.body)
     read = (_part(part) for part in message.walk() if part.get_content_type() == "application/http")
     return [part for part in read if part is not None]
@@ -66,12 +72,11 @@ def parse(answer: Response) -> list[Response]:
 def _part(part: Message) -> Response | None:
     """The HTTP answer in a part; None if it is cut off before its status."""
     line, _, rest = _payload(part).partition(b"\n")
-    try:
-        status = int(line.split(None, 2)[1])
-    except (IndexError, ValueError):
+    status = _STATUS.match(line)
+    if status is None:
         return None
     inner = email.message_from_bytes(rest)
-    return Response(status, {name.lower(): str(value) for name, value in inner.items()}, _payload(inner))
+    return Response(int(status[1]), {name.lower(): str(value) for name, value in inner.items()}, _payload(inner))
 
 
 def _payload(message: Message) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -205,6 +206,39 @@ def test_pages_are_followed_but_not_to_another_host() -> None:
     elsewhere = Response(200, body=b'{"value":[],"@odata.nextLink":"https://evil.example.com/"}')
     with pytest.raises(Permanent):
         answered(dynamics().contacts(["a@x"]), elsewhere)
+
+
+def test_pages_without_end_are_left() -> None:
+    same = b'{"value":[],"@odata.nextLink":"https://org.crm.dynamics.com/api/data/v9.2/contacts?again"}'
+    with pytest.raises(Permanent, match="does not end"):
+        run(dynamics().contacts(["a@x"]), lambda request: Response(200, body=same))
+
+
+@pytest.mark.parametrize("contact", ["", "c1)/x(", "c 1", "c'1"])
+def test_what_is_no_id_is_no_contact(contact: str) -> None:
+    row = json.dumps({"value": [{"contactid": contact, "emailaddress1": "a@x", "statecode": 0}]}).encode()
+    assert answered(dynamics().contacts(["a@x"]), Response(200, body=row))[0] == {}
+
+
+@pytest.mark.parametrize("name", ["x(1) HTTP/1.1\\r\\nX-More: 1", "\u00e9", "a/b", "x" * 200])
+def test_a_name_that_is_none_becomes_no_part_of_a_batch(name: str) -> None:
+    answer = Response(200, {"content-type": BATCH}, (part("204 No Content") + "--batchresponse_1--\r\n").encode())
+    _, asked = answered(dynamics().write([entry()]), *described(name, name), answer)
+    assert b"PATCH /api/data/v9.2/sb_emailopens(" in asked[-1].body
+    assert b'"regardingobjectid_contact_sb_emailopen@odata.bind"' in asked[-1].body
+
+
+@pytest.mark.parametrize("status", ["2_04", "-5", "99", "700", "20400", "1" * 5000, "204x"])
+def test_a_status_that_is_none_is_no_answer(status: str) -> None:
+    (outcome,) = written(part(status))
+    assert isinstance(outcome, Transient)
+
+
+def test_parts_within_parts_are_not_unpacked_for_ever() -> None:
+    nested = "".join(f"--b{n}\r\nContent-Type: Multipart/mixed; boundary=b{n + 1}\r\n\r\n" for n in range(30_000))
+    answer = Response(200, {"content-type": "multipart/mixed; boundary=b0"}, nested.encode())
+    with pytest.raises(Unknown, match="parts within parts"):
+        answered(dynamics().write([entry()]), *described(), answer)
 
 
 def test_no_secret_and_no_address_is_shown() -> None:
