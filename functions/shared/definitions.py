@@ -5,15 +5,40 @@ A secret field is `SecretStr`: its value lives in Secrets Manager, the table's r
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, SecretStr, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, SecretStr, StringConstraints, model_validator
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+", max_length=2000)]
 EventName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Path = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_@$-]+(\.[A-Za-z0-9_@$-]+)*$", max_length=200)]
 """Where a value is in a JSON body: keys and list positions joined by dots."""
+
+Column = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
+"""The logical name of a table's column."""
+
+_OURS = "host|content-length|transfer-encoding|connection|te|trailer|upgrade|expect|keep-alive|accept-encoding|proxy-.*"
+"""Headers that say where a request goes or ends (RFC 9110, section 7.6.1), and so are not a user's to set."""
+
+
+def _is_value(value: str | SecretStr) -> str | SecretStr:
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    if not re.fullmatch(r"[!-~]([ \t!-~]*[!-~])?", text):
+        raise ValueError("a header's value is ASCII on one line, without spaces around it")
+    return value
+
+
+def _is_free(name: str) -> str:
+    if re.fullmatch(_OURS, name, re.IGNORECASE):
+        raise ValueError("this header is set by Sendbridge itself")
+    return name
+
+
+HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$"), AfterValidator(_is_free)]
+HeaderValue = Annotated[str, StringConstraints(max_length=4000), AfterValidator(_is_value)]
+SecretHeaderValue = Annotated[SecretStr, AfterValidator(_is_value)]
 
 EngagementType = Literal[
     "sent", "delivered", "deferred", "opened", "clicked", "bounced", "complained", "unsubscribed", "failed", "other"
@@ -150,14 +175,14 @@ class Integration(Definition):
     connector: Literal["rest"] = "rest"
     url: Url
     method: Literal["POST", "PUT"] = "POST"
-    headers: dict[str, str] = {}
-    secret_headers: dict[str, SecretStr] = {}
+    headers: dict[HeaderName, HeaderValue] = {}
+    secret_headers: dict[HeaderName, SecretHeaderValue] = {}
     auth: Auth = NoAuth()
     body: dict[str, JsonValue]
     """The JSON to post: each string is Liquid; a string that is one placeholder keeps the value's type."""
     message_id_path: Path = "id"
     """Where the ESP's own message id is in its answer."""
-    idempotency_header: str = ""
+    idempotency_header: HeaderName | Literal[""] = ""
     """Header for our message id, if the ESP promises to send once per value."""
     timeout_seconds: float = Field(default=10, gt=0, le=25)
     webhook: Webhook
@@ -178,10 +203,11 @@ class Destination(Definition):
         "bounced": "sb_emailbounce",
     }
     """Logical names of the custom activity tables."""
-    column_prefix: str = "sb_"
-    contact_key: Path = "emailaddress1"
+    column_prefix: Annotated[str, StringConstraints(pattern=r"^([a-z][a-z0-9]{0,20}_)?$")] = "sb_"
+    """What the names of their columns begin with: the publisher's prefix."""
+    contact_key: Column = "emailaddress1"
     """The contact's column that is compared with the profile's email."""
-    owner: str = ""
+    owner: Annotated[str, StringConstraints(pattern=r"^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})?$")] = ""
     """Id of the system user who owns what is written; the application user if empty."""
     follow_up_clicks: bool = True
     follow_up_bounces: bool = True
