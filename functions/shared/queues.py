@@ -6,6 +6,7 @@ A record ends in one of three ways: done; to be retried after a delay of its own
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
@@ -96,9 +97,13 @@ def as_text(body: BaseModel) -> str:
     return body.model_dump_json().replace("\ufffe", "\\ufffe").replace("\uffff", "\\uffff")
 
 
+_REFUSED = re.compile("[^\\t\\n\\r -\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
+"""Characters that SQS takes in no message (its reference of SendMessage): a reason may name a field that a stranger made up."""
+
+
 def _why(reason: str, clock: Clock) -> dict[str, MessageAttributeValueTypeDef]:
     return {
-        "reason": {"DataType": "String", "StringValue": reason[:1000] or "no reason"},
+        "reason": {"DataType": "String", "StringValue": _REFUSED.sub("?", reason)[:1000] or "no reason"},
         "parked_at": {"DataType": "String", "StringValue": iso(clock())},
     }
 

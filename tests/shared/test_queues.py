@@ -102,3 +102,10 @@ def test_what_sqs_refuses_in_a_text_is_sent_escaped_and_read_back(aws: Aws) -> N
 
 def test_queue_urls_are_read_by_name() -> None:
     assert urls_by_name(("crm=https://sqs/1/q?a=b",)) == {"crm": "https://sqs/1/q?a=b"}
+
+
+def test_a_reason_that_names_what_sqs_does_not_take_is_parked_all_the_same(aws: Aws) -> None:
+    queue = Queue(aws.sqs, aws.queue("timers-parked"))
+    queue.park_all([("body", "a\x00b\x0b\uffff\ud800: no such f\u00efeld\t\U0001f600")], aws.clock)
+    [parked] = aws.received_messages("timers-parked")
+    assert parked["MessageAttributes"]["reason"]["StringValue"] == "a?b???: no such f\u00efeld\t\U0001f600"
