@@ -28,7 +28,7 @@ _RAW_KEPT = 40_000
 class _Event(BaseModel):
     """An event as it is posted."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
     name: str
     time: str
