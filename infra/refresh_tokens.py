@@ -25,5 +25,5 @@ def refresh_tokens(foundation: Foundation) -> Function:
     foundation.every_minute(function)
     rights.read_definitions(foundation, function)
     rights.read_secrets(foundation, function, *_KINDS)
-    rights.use_tokens(foundation, function, *_KINDS)
+    rights.renew_tokens(foundation, function, *_KINDS)
     return function

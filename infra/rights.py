@@ -24,11 +24,17 @@ def read_secrets(foundation: Foundation, function: Function, *kinds: str) -> Non
 
 
 def use_tokens(foundation: Foundation, function: Function, *kinds: str) -> None:
-    """`shared.tokens`, of these kinds of definition."""
-    actions = ("CreateSecret", "GetSecretValue", "PutSecretValue")
+    """`shared.tokens`, of these kinds of definition: fetches one where there is none yet, too."""
+    renew_tokens(foundation, function, *kinds)
+    for kind in kinds:
+        function.may_below("secretsmanager:CreateSecret", on=foundation.secret_arns(f"token/{kind}/"), reason=_COME_AND_GO)
+
+
+def renew_tokens(foundation: Foundation, function: Function, *kinds: str) -> None:
+    """`shared.tokens`, of those that there are."""
     for kind in kinds:
         arns = foundation.secret_arns(f"token/{kind}/")
-        function.may_below(*(f"secretsmanager:{action}" for action in actions), on=arns, reason=_COME_AND_GO)
+        function.may_below("secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue", on=arns, reason=_COME_AND_GO)
     function.may("dynamodb:DeleteItem", "dynamodb:PutItem", on=[foundation.tables.state.table_arn])
 
 

@@ -67,7 +67,7 @@ def record_all(batch: Batch[EngagementsJob], books: Books) -> None:
 def _settle(
     record: Record[EngagementsJob],
     failed: Mapping[str, Exception],
-    known: Iterable[str],
+    known: Mapping[str, Message],
     batch: Batch[EngagementsJob],
     books: Books,
 ) -> None:
@@ -76,15 +76,21 @@ def _settle(
         batch.retry(record, trouble[0])
         return
     # Last, so that nothing is parked twice because a neighbour had to be repeated.
-    strays = [e for e in record.body.engagements if e.message_id not in known]
+    strays = [e for e in record.body.engagements if not _is_of(e, known.get(e.message_id))]
     try:
         books.parked.park_all(((EngagementsJob(engagements=(e,)).model_dump_json(), _stray(e)) for e in strays), books.clock)
     except Exception as error:  # of AWS
         batch.retry(record, error)
 
 
+def _is_of(engagement: Engagement, message: Message | None) -> bool:
+    """Whether this is a message of ours, sent through the integration whose ESP says so: no ESP may speak for another."""
+    return message is not None and message.integration == engagement.integration
+
+
 def _stray(engagement: Engagement) -> str:
-    return f"no message {engagement.message_id[:80]!r}: not sent by this deployment, or past its retention"
+    what = f"{engagement.integration} sent no message {engagement.message_id[:80]!r}"
+    return f"{what}: not of this deployment, or past its retention"
 
 
 def _record_known(
@@ -95,7 +101,8 @@ def _record_known(
         for engagement in record.body.engagements:
             by_message[engagement.message_id].setdefault(engagement.id, engagement)
     known = books.ledger.read_all(by_message)
-    news = [one for one in (_news(message, by_message[message.id].values()) for message in known.values()) if one is not None]
+    ours = {m.id: [e for e in by_message[m.id].values() if _is_of(e, m)] for m in known.values()}
+    news = [one for one in (_news(message, ours[message.id]) for message in known.values()) if one is not None]
     for one in news:
         _opt_out(one, books)
     _synchronise(news, books)

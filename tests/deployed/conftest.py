@@ -5,7 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
+import boto3
+import httpx
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 
 from cli.local.world import World, world
 from tests.deployed.shop import Shop
@@ -26,3 +30,19 @@ def shop(deployed: World) -> Iterator[Shop]:
     yield Shop(deployed, f"t{next(_numbers)}")
     for vendor in (deployed.vendors.esp, deployed.vendors.crm):
         vendor.command("clear")
+
+
+@pytest.fixture
+def admin(deployed: World) -> Iterator[httpx.Client]:
+    """A client of the admin API whose requests are signed by the account's owner."""
+    credentials = boto3.Session("test", "test").get_credentials()
+    assert credentials is not None
+
+    def sign(request: httpx.Request) -> None:
+        signed = AWSRequest(request.method, str(request.url), data=request.content)
+        SigV4Auth(credentials, "execute-api", deployed.environment["AWS_REGION"]).add_auth(signed)
+        request.headers.update(dict(signed.headers.items()))
+
+    hooks = {"request": [sign]}
+    with httpx.Client(base_url=f"{deployed.deployment.url}/v1/admin", event_hooks=hooks, timeout=30) as client:
+        yield client

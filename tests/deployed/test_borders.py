@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
-import boto3
 import httpx
 import pytest
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 
 from cli.local.world import World
 from tests.deployed.shop import Shop, until
@@ -127,22 +123,6 @@ def test_a_signed_post_of_the_esp_is_never_answered_with_5xx(shop: Shop, raw: st
 def _statuses(deliveries: object) -> list[int]:
     assert isinstance(deliveries, list)
     return [attempt["status"] for delivery in deliveries for attempt in delivery["attempts"] if attempt.get("status")]
-
-
-@pytest.fixture
-def admin(deployed: World) -> Iterator[httpx.Client]:
-    """A client of the admin API whose requests are signed by the account's owner."""
-    credentials = boto3.Session("test", "test").get_credentials()
-    assert credentials is not None
-
-    def sign(request: httpx.Request) -> None:
-        signed = AWSRequest(request.method, str(request.url), data=request.content)
-        SigV4Auth(credentials, "execute-api", deployed.environment["AWS_REGION"]).add_auth(signed)
-        request.headers.update(dict(signed.headers.items()))
-
-    hooks = {"request": [sign]}
-    with httpx.Client(base_url=f"{deployed.deployment.url}/v1/admin", event_hooks=hooks, timeout=30) as client:
-        yield client
 
 
 @pytest.mark.parametrize("case", ["not json", "not utf-8", "nested 10,000 deep", "number", "empty", "oversized"])

@@ -21,6 +21,16 @@ PLATFORM = {
 }
 
 
+SELDOM = {
+    # Granted for a case that no test can bring about at will, each with the case.
+    ("match_triggers", "sqs:ChangeMessageVisibility"): "a visit that others keep changing, or DynamoDB failing",
+    ("record_engagement", "sqs:ChangeMessageVisibility"): "DynamoDB or SQS failing",
+    ("admin_api", "s3:ListBucket"): "what makes a missing object a 404 instead of a 403; no call of its own",
+    ("send_message", "s3:ListBucket"): "what makes a missing object a 404 instead of a 403; no call of its own",
+    ("show_mirror", "s3:ListBucket"): "what makes a missing object a 404 instead of a 403; no call of its own",
+}
+
+
 def template(world: World) -> Template:
     return Template(json.loads((world.aws.directory / "cdk.out" / "sendbridge-local.template.json").read_text()))
 
@@ -45,5 +55,5 @@ def test_no_function_may_do_what_it_never_does(deployed: World, request: pytest.
         name = function_of(call.role, set(granted))
         if name is not None:
             called[name].add(call.action)
-    unused = {name: sorted(granted[name] - called[name] - PLATFORM) for name in granted}
-    assert {name: actions for name, actions in unused.items() if actions} == {}
+    unused = {(name, action) for name in granted for action in granted[name] - called[name] - PLATFORM}
+    assert sorted(unused - set(SELDOM)) == []

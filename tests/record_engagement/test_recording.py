@@ -79,7 +79,7 @@ def test_an_unknown_message_is_parked_alone_and_can_be_redriven(world: World) ->
     stray = world.engagement("ada", "opened", message_id="m_nobody")
     assert world.record(stray, world.engagement("ada", "opened")) == 0
     (parked,) = world.aws.received_messages("engagements-parked")
-    assert "no message 'm_nobody'" in parked["MessageAttributes"]["reason"]["StringValue"]
+    assert "sent no message 'm_nobody'" in parked["MessageAttributes"]["reason"]["StringValue"]
     assert EngagementsJob.model_validate_json(parked["Body"]).engagements == (stray,)
     assert [hop.what for hop in world.trace("ada")] == ["opened"]
 
@@ -90,11 +90,14 @@ def test_a_destination_gets_what_it_lists(world: World) -> None:
     assert [job.type for job in world.crm_jobs()] == ["opened"]
 
 
-def test_a_destination_without_a_queue_is_reported_and_delays_no_other(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_destination_without_a_queue_is_reported_and_delays_no_other(
+    world: World, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     world.aws.define("destination", name="another", url="https://another.example.com", auth=AUTH)
     assert world.record(world.engagement("ada", "opened")) == 0
     assert [job.destination for job in world.crm_jobs()] == ["dynamics"]
-    assert '"destination":"another","Misconfigured"' in capsys.readouterr().out
+    assert "destination has no queue" in caplog.text
+    assert '"Misconfigured"' in capsys.readouterr().out
 
 
 def test_a_message_has_at_most_two_hundred_engagements_and_says_so_once(world: World) -> None:
@@ -170,3 +173,12 @@ def killed(world: World, event: dict[str, object], executioner: Executioner) -> 
         for client in clients:
             executioner.unwatch(client)
     return False
+
+
+def test_no_esp_speaks_for_another(world: World) -> None:
+    foreign = world.engagement("grace", "bounced", hard=True).model_copy(update={"integration": "another-esp"})
+    world.record(foreign, world.engagement("grace", "opened"))
+    assert sorted(world.message("grace").engagements.values()) == ["opened"]
+    assert world.profile("grace").suppressed == {}
+    (parked,) = world.aws.received_messages("engagements-parked")
+    assert parked["MessageAttributes"]["reason"]["StringValue"].startswith("another-esp sent no message")

@@ -54,7 +54,7 @@ def test_a_click_becomes_an_activity_and_a_task(deployed: Aws, world: World) -> 
 def test_without_its_definition_everything_waits(deployed: Aws, world: World, caplog: pytest.LogCaptureFixture) -> None:
     event = event_of(deployed, world)
     assert handler.handle(event, None) != {"batchItemFailures": []}
-    assert "there is no destination named 'dynamics'" in "\n".join(str(vars(record)) for record in caplog.records)
+    assert "the destination dynamics does not exist" in "\n".join(str(vars(record)) for record in caplog.records)
     deployed.define("destination", **definition(world.sandbox))
     assert handler.handle(event, None) == {"batchItemFailures": []}
 

@@ -1,0 +1,94 @@
+"""What people who operate a deployment do: delete a definition, redrive what was parked, let the schedule renew tokens."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+
+from cli.local.world import World
+from tests.deployed.shop import Shop, until
+
+pytestmark = pytest.mark.deployed
+
+
+def client(world: World, service: str) -> Any:
+    make: Any = boto3.client  # typed by one overload for each service
+    return make(
+        service,
+        endpoint_url=world.aws.endpoint,
+        region_name=world.environment["AWS_REGION"],
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+
+
+def test_a_definition_is_put_listed_and_deleted_with_its_secret(deployed: World, admin: httpx.Client) -> None:
+    body = {"secrets": ["whsec_" + "QUJD" * 8]}
+    assert admin.put("/definitions/tracker/second", json=body).status_code == 200
+    name = "sendbridge-local/definition/tracker/second"
+    assert "QUJD" in client(deployed, "secretsmanager").get_secret_value(SecretId=name)["SecretString"]
+    shown = admin.get("/definitions/tracker/second")
+    assert shown.status_code == 200
+    assert "QUJD" not in shown.text
+    assert admin.delete("/definitions/tracker/second").status_code in (200, 204)
+    assert admin.get("/definitions/tracker/second").status_code == 404
+    with pytest.raises(client(deployed, "secretsmanager").exceptions.ResourceNotFoundException):
+        client(deployed, "secretsmanager").get_secret_value(SecretId=name)
+
+
+def test_what_is_in_use_cannot_be_deleted(admin: httpx.Client) -> None:
+    refused = admin.delete("/definitions/template/cart_abandoned")
+    assert refused.status_code == 409
+    assert "abandoned_cart" in refused.text
+
+
+def test_what_was_parked_goes_on_once_its_cause_is_mended(shop: Shop, admin: httpx.Client) -> None:
+    """A template that asks for what nobody has parks the message; mended and redriven, it is sent."""
+    template = admin.get("/definitions/template/cart_abandoned").json()
+    good = template.get("definition", template.get("body", template))
+    content = {key: value for key, value in good.items() if key in ("subject", "html", "text", "defaults", "description")}
+    assert (
+        admin.put("/definitions/template/cart_abandoned", json={**content, "subject": "{{ profile.shoe_size }}"}).status_code
+        == 200
+    )
+    try:
+        shop.abandon([1])
+        parked = until(lambda: mine(shop), bool, 60)
+        assert "shoe_size" in parked[0]["reason"]
+        assert shop.inbox() == {}
+    finally:
+        assert admin.put("/definitions/template/cart_abandoned", json=content).status_code == 200
+    shop.world.run_command("redrive", "--queue", "messages", *[item["id"] for item in parked])
+    assert until(shop.inbox, bool, 60) == {shop.email(1): 1}
+    assert mine(shop) == []
+
+
+def mine(shop: Shop) -> list[dict[str, Any]]:
+    """The parked messages of this test's visitors."""
+    return [item for item in shop.parked() if f"browser-{shop.prefix}-" in item["body"]]
+
+
+def test_the_schedule_renews_a_token_before_it_ends(shop: Shop, deployed: World) -> None:
+    shop.contacts([1])
+    shop.abandon([1])
+    secrets, name = client(deployed, "secretsmanager"), "sendbridge-local/token/destination/dynamics"
+
+    def stored() -> dict[str, Any]:
+        try:
+            value: dict[str, Any] = json.loads(secrets.get_secret_value(SecretId=name)["SecretString"])
+        except secrets.exceptions.ResourceNotFoundException:
+            return {}
+        return value
+
+    before = until(stored, bool, 60)
+    soon = datetime.now(UTC) + timedelta(seconds=100)
+    secrets.put_secret_value(SecretId=name, SecretString=json.dumps({**before, "expires_at": soon.isoformat()}))
+    client(deployed, "lambda").invoke(FunctionName="sendbridge-local-refresh-tokens", Payload=b"{}")
+    after = stored()
+    assert after["access_token"] != before["access_token"]
+    assert datetime.fromisoformat(after["expires_at"]) > soon + timedelta(minutes=30)
