@@ -59,7 +59,7 @@ class Finder:
         self.profiles.forget_contact(profile, self.destination, contact.id)
 
     def _look_up(self, profiles: Iterable[Profile]) -> dict[str, Found]:
-        by_id = {profile.id: profile.email.casefold() for profile in profiles}
+        by_id = {profile.id: profile.email.lower() for profile in profiles}
         addresses = list(dict.fromkeys(address for address in by_id.values() if address))
         ids: dict[str, list[str]] = run(self.connector.contacts(addresses), self.send) if addresses else {}
         return {profile: self._only(profile, ids.get(address, [])) for profile, address in by_id.items()}

@@ -53,13 +53,13 @@ class Dynamics:
     def contacts(self, addresses: Iterable[str]) -> Exchange[dict[str, list[str]]]:
         """The ids of the contacts who have these addresses: of the active ones or, where none is, of the inactive ones.
 
-        By the address in `casefold`, as Dataverse compares without regard to case.
+        By the address in lower case, as Dataverse compares without regard to case. Not in `casefold`: ß and ss are two people.
         """
         found: dict[str, list[tuple[bool, str]]] = {}
-        wanted = dict.fromkeys(address.casefold() for address in addresses if _plausible(address))
+        wanted = dict.fromkeys(address.lower() for address in addresses if _plausible(address))
         for some in _chunks([*wanted], _ADDRESSES_AT_ONCE):
             for row in (yield from self._rows(self._look_up(some))):
-                address = text_at(row, self._destination.contact_key).casefold()
+                address = text_at(row, self._destination.contact_key).lower()
                 if _ID.fullmatch(contact := text_at(row, "contactid")):
                     found.setdefault(address, []).append((at(row, "statecode") == 0, contact))
         return {address: _preferred(candidates) for address, candidates in found.items()}
@@ -106,8 +106,10 @@ class Dynamics:
                 raise Permanent("Dynamics: the next page is on another host")
             page = yield from self._get_url(url)
             value = at(page, "value")
-            rows += value if isinstance(value, list) else []
-            following = page.get("@odata.nextLink") if isinstance(page, dict) else None
+            if not isinstance(page, dict) or not isinstance(value, list):
+                raise Transient("Dynamics: the answer to a look-up is no list")
+            rows += value
+            following = page.get("@odata.nextLink")
             if not isinstance(following, str):
                 return rows
             url = following

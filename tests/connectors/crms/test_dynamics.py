@@ -208,6 +208,18 @@ def test_pages_are_followed_but_not_to_another_host() -> None:
         answered(dynamics().contacts(["a@x"]), elsewhere)
 
 
+def test_two_addresses_that_only_fold_to_the_same_are_two_people() -> None:
+    rows = b'{"value":[{"contactid":"c1","emailaddress1":"Strasse@x","statecode":0}]}'
+    assert "stra%C3%9Fe" in answered(dynamics().contacts(["Stra\u00dfe@x"]), Response(200, body=b'{"value":[]}'))[1][0].url
+    assert answered(dynamics().contacts(["Stra\u00dfe@x"]), Response(200, body=rows))[0] == {"strasse@x": ["c1"]}
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b"null", b'{"value":{}}'])
+def test_an_answer_that_is_no_list_does_not_mean_nobody(body: bytes) -> None:
+    with pytest.raises(Transient):
+        answered(dynamics().contacts(["a@x"]), Response(200, body=body))
+
+
 def test_pages_without_end_are_left() -> None:
     same = b'{"value":[],"@odata.nextLink":"https://org.crm.dynamics.com/api/data/v9.2/contacts?again"}'
     with pytest.raises(Permanent, match="does not end"):
