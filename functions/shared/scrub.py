@@ -9,13 +9,14 @@ _ADDRESS = re.compile(r"[^\s@<>\"'(),:;\[\]]{1,64}@[^\s@<>\"'(),:;\[\]]{1,255}")
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _TELLING = 4
 _LINK = re.compile(r"https?://[^\s\"'<>]+", re.IGNORECASE)
+_TOKEN = re.compile(r"\b(?:bearer|basic)\s+[\w.~+/=-]+|\beyJ[\w-]+\.[\w.-]+", re.IGNORECASE)
 
 
 def scrub(text: str, limit: int = 300) -> str:
-    """The text without email addresses and links, on one line, cut at `limit` characters."""
+    """The text without email addresses, links and access tokens, on one line, cut at `limit` characters."""
     # Cut first as well: the patterns must not be run over a megabyte.
     line = " ".join(text[: limit * 4].split())
-    return _ADDRESS.sub("(address)", _LINK.sub("(link)", line))[:limit]
+    return _ADDRESS.sub("(address)", _LINK.sub("(link)", _TOKEN.sub("(token)", line)))[:limit]
 
 
 def code(text: str, secrets: Iterable[str] = ()) -> str:
