@@ -1,0 +1,154 @@
+"""AWS and an ESP that answer at once, at the transport: everything above the socket is what it is in production.
+
+boto3 builds, serialises and signs every request and parses every answer; httpx and httpcore do the same for the ESP, through
+the address guard. Only the network and its waiting are missing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TextIO, cast
+from unittest import mock
+
+import httpcore
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
+
+from shared import aws
+from shared.http import Http
+from shared.observe import logger
+
+Answer = Callable[[str, Any], object]
+"""From an operation's name and its request to its answer."""
+
+_SETTINGS = {
+    "SENDBRIDGE_ENVIRONMENT": "bench",
+    "SENDBRIDGE_DEFINITIONS_TTL": "30",
+    "SENDBRIDGE_VISIT_DAYS": "30",
+    "SENDBRIDGE_RETENTION_DAYS": "400",
+    "SENDBRIDGE_MIRROR_BUCKET": "mirror",
+    "SENDBRIDGE_SECRET_PREFIX": "sendbridge-bench",
+    "SENDBRIDGE_BASE_URL": "https://sendbridge.example",
+    "SENDBRIDGE_ALLOWED_ORIGINS": "",
+    "SENDBRIDGE_LEASE_SECONDS": "60",
+    "AWS_DEFAULT_REGION": "eu-west-1",
+    "AWS_ACCESS_KEY_ID": "bench",
+    "AWS_SECRET_ACCESS_KEY": "bench",
+}
+_TABLES = ("definitions", "profiles", "visits", "messages", "state")
+_QUEUES = ("events", "timers", "messages", "engagements")
+
+
+class _Raw(io.BytesIO):
+    """An answer's body as botocore reads it."""
+
+    def stream(self) -> Iterator[bytes]:
+        yield self.read()
+
+
+class Cloud:
+    """AWS, answered at once. `requests` counts what was asked of it, by operation; `items` the DynamoDB rows in that."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.requests: Counter[str] = Counter()
+        self.items: Counter[str] = Counter()
+        self._answer = answer
+
+    def forget(self) -> None:
+        """Counts from nothing again."""
+        self.requests.clear()
+        self.items.clear()
+
+    def __call__(self, request: AWSPreparedRequest, **_: object) -> AWSResponse:
+        target = request.headers.get("X-Amz-Target", b"S3.PutObject")
+        name = (target.decode() if isinstance(target, bytes) else str(target)).partition(".")[2]
+        self.requests[name] += 1
+        if name == "PutObject":
+            return AWSResponse(request.url, 200, HTTPHeaders(), _Raw(b""))
+        body: Any = json.loads(request.body or b"{}")
+        if name == "BatchGetItem":
+            self.items["read"] += sum(len(wanted["Keys"]) for wanted in body["RequestItems"].values())
+        elif name in ("PutItem", "UpdateItem"):
+            self.items["written"] += 1
+        return AWSResponse(request.url, 200, HTTPHeaders(), _Raw(json.dumps(self._answer(name, body)).encode()))
+
+
+@contextlib.contextmanager
+def answered_by(cloud: Cloud) -> Iterator[None]:
+    """Every AWS client made within the block talks to `cloud`; the settings of every function are in the environment.
+
+    Logs and metrics are formatted and written as ever, to where nobody reads them.
+    """
+
+    def client(service: Any) -> Any:
+        client = made(service)
+        client.meta.events.register("before-send.*", cloud)
+        return client
+
+    made = aws.client
+    tables = {f"SENDBRIDGE_{name.upper()}_TABLE": name for name in _TABLES}
+    with (
+        mock.patch.dict(os.environ, {**_SETTINGS, **tables, **_queue_urls()}),
+        mock.patch.object(aws, "client", client),
+        Path(os.devnull).open("w", encoding="utf-8") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        _logged_to(nowhere),
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def _logged_to(stream: TextIO) -> Iterator[None]:
+    handler = cast("logging.StreamHandler[TextIO]", logger.registered_handler)
+    before = handler.setStream(stream)
+    yield
+    if before is not None:
+        handler.setStream(before)
+
+
+def _queue_urls() -> Mapping[str, str]:
+    root = "https://sqs.eu-west-1.amazonaws.com/1"
+    urls = {f"SENDBRIDGE_{name.upper()}_QUEUE_URL": f"{root}/{name}" for name in _QUEUES}
+    return urls | {f"SENDBRIDGE_{name.upper()}_PARKED_URL": f"{root}/{name}-parked" for name in _QUEUES}
+
+
+_BODY = b'{"id":"pb_1","status":"accepted"}'
+_ACCEPTED = f"HTTP/1.1 202 Accepted\r\ncontent-type: application/json\r\ncontent-length: {len(_BODY)}\r\n\r\n".encode() + _BODY
+
+
+class Esp(httpcore.NetworkStream):
+    """A connection whose other side takes every message at once; `calls` counts them."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return _ACCEPTED
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self.calls += buffer.startswith(b"POST ")
+
+    def close(self) -> None:
+        return
+
+    def start_tls(self, ssl_context: object, server_hostname: str | None = None, timeout: float | None = None) -> Esp:
+        return self
+
+    def get_extra_info(self, info: str) -> Any:
+        return False if info == "is_readable" else None
+
+
+@contextlib.contextmanager
+def way_to(esp: Esp) -> Iterator[Http]:
+    """The functions' way out, on which whoever is called is `esp`."""
+    with mock.patch.object(httpcore.SyncBackend, "connect_tcp", lambda *_, **__: esp):
+        http = Http(resolver=lambda host, port: ["93.184.215.14"])
+        yield http
+        http.close()
