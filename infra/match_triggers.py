@@ -18,6 +18,7 @@ def match_triggers(foundation: Foundation) -> Function:
         definitions_ttl=environment.definitions_ttl_seconds,
         profiles_table=tables.profiles.table_name,
         visits_table=tables.visits.table_name,
+        profile_days=environment.profile_retention_days,
         visit_days=environment.visit_retention_days,
         events_queue_url=events.url,
         events_parked_url=events.parked.queue_url,

@@ -51,6 +51,8 @@ class Environment(_Part):
     log_retention_days: LogDays = 30
     message_retention_days: Days = 400
     visit_retention_days: Days = 30
+    profile_retention_days: Days = 730
+    """After the last that was learnt of a person. Opt-outs are kept for good."""
     mirror_retention_days: Days = 90
     definitions_ttl_seconds: Annotated[int, Field(ge=0, le=30)] = 30
     """How long a function may go on with definitions it has in memory."""

@@ -75,7 +75,7 @@ def compose(settings: Settings, dynamodb: DynamoDBClient, sqs: SQSClient, clock:
     """The function, of these settings and clients."""
     bench = Bench(
         visits=Visits(dynamodb, settings.visits_table, timedelta(days=settings.visit_days)),
-        profiles=Profiles(dynamodb, settings.profiles_table),
+        profiles=Profiles(dynamodb, settings.profiles_table, timedelta(days=settings.profile_days)),
         triggers=Definitions(settings.definitions_table, dynamodb, clock, settings.definitions_ttl).catalogue(Trigger),
         timers=Queue(sqs, settings.timers_queue_url),
         messages=Queue(sqs, settings.messages_queue_url),

@@ -22,6 +22,8 @@ class Settings(env.Settings):
     timers_queue_url: str
     timers_parked_url: str
     messages_queue_url: str
+    profile_days: int
+    """Days that a person is kept after the last that was learnt of them."""
     visit_days: int
     """Days that a visit is kept after its last event or deadline."""
     horizon_seconds: int = 90

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
@@ -18,6 +18,7 @@ from shared.rows import read_rows, texts
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
     from shared.rows import Row
 
@@ -49,10 +50,13 @@ class Profile:
 
 
 class Profiles:
-    """The profiles table."""
+    """The profiles table. `retention` is how long a person is kept after the last that was learnt of them.
 
-    def __init__(self, client: DynamoDBClient, table: str) -> None:
-        self._client, self._table = client, table
+    Whoever wants no more mail, or cannot get any, is kept for good: a forgotten opt-out would be none.
+    """
+
+    def __init__(self, client: DynamoDBClient, table: str, retention: timedelta = timedelta(days=730)) -> None:
+        self._client, self._table, self._retention = client, table, retention
 
     def find(self, identifiers: Iterable[Identifier]) -> list[str]:
         """The ids of the profiles that these identifiers belong to, in the order of the identifiers, each once."""
@@ -79,7 +83,7 @@ class Profiles:
             known = self.find(identifiers)
             target = known[0] if known else profile_id(*identifiers[0])
             if self._merge(target, attributes, at):
-                self._point(identifiers, target)
+                self._point(identifiers, target, at)
                 return target
         raise Transient("the profile is being changed by others")
 
@@ -95,7 +99,8 @@ class Profiles:
                 TableName=self._table,
                 Key={"pk": {"S": f"profile#{target}"}},
                 UpdateExpression="SET attributes = :a, changed = :c, version = :next,"
-                " suppressed = if_not_exists(suppressed, :empty), crm_ids = if_not_exists(crm_ids, :empty)",
+                " suppressed = if_not_exists(suppressed, :empty), crm_ids = if_not_exists(crm_ids, :empty)"
+                + (" REMOVE expires_at" if old and old.suppressed else ", expires_at = :expires"),
                 ConditionExpression="attribute_not_exists(pk) OR version = :version",
                 ExpressionAttributeValues={
                     ":a": {"S": json.dumps(values)},
@@ -103,30 +108,56 @@ class Profiles:
                     ":version": {"N": str(old.version if old else 0)},
                     ":next": {"N": str(old.version + 1 if old else 1)},
                     ":empty": {"M": {}},
+                    **({} if old and old.suppressed else {":expires": self._expiry(at)}),
                 },
             )
         except self._client.exceptions.ConditionalCheckFailedException:
             return False
         return True
 
-    def _point(self, identifiers: list[Identifier], target: str) -> None:
-        """Makes identifiers that belong to nobody yet belong to this profile."""
+    def _expiry(self, at: datetime) -> AttributeValueTypeDef:
+        return {"N": str(int((at + self._retention).timestamp()))}
+
+    def _point(self, identifiers: list[Identifier], target: str, at: datetime) -> None:
+        """Makes identifiers that belong to nobody yet belong to this profile, and keeps its own as long as it is kept."""
         rows = self._read([_identifier_key(identifier) for identifier in identifiers])
-        for identifier in identifiers:
-            if _identifier_key(identifier) in rows:
-                continue
-            try:
-                self._client.put_item(
-                    TableName=self._table,
-                    Item={"pk": {"S": _identifier_key(identifier)}, "profile_id": {"S": target}},
-                    ConditionExpression="attribute_not_exists(pk)",
-                )
-            except self._client.exceptions.ConditionalCheckFailedException:
-                continue
+        halfway = (at + self._retention / 2).timestamp()
+        for key in map(_identifier_key, identifiers):
+            row = rows.get(key)
+            ends_soon = row is not None and "expires_at" in row and float(row["expires_at"]["N"]) < halfway
+            if row is None or (ends_soon and row["profile_id"]["S"] == target):
+                self._put_pointer(key, target, at)
+
+    def _put_pointer(self, key: str, target: str, at: datetime) -> None:
+        try:
+            self._client.put_item(
+                TableName=self._table,
+                Item={"pk": {"S": key}, "profile_id": {"S": target}, "expires_at": self._expiry(at)},
+                ConditionExpression="attribute_not_exists(pk) OR (profile_id = :target AND attribute_exists(expires_at))",
+                ExpressionAttributeValues={":target": {"S": target}},
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return  # somebody else's by now, or kept for good
 
     def suppress(self, profile: str, channel: str, reason: str) -> None:
-        """Nothing is sent to this person on this channel any more. The first reason stays."""
-        self._set_in(profile, "suppressed", channel, reason)
+        """Nothing is sent to this person on this channel any more, and they are not forgotten. The first reason stays."""
+        if not self._set_in(profile, "suppressed", channel, reason):
+            return
+        self._keep_for_good(f"profile#{profile}")
+        person = self.get(profile)
+        if person is not None and person.email:
+            self._keep_for_good(_identifier_key(("email", person.email)))
+
+    def _keep_for_good(self, key: str) -> None:
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key={"pk": {"S": key}},
+                UpdateExpression="REMOVE expires_at",
+                ConditionExpression="attribute_exists(pk)",
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return
 
     def remember_contact(self, profile: str, destination: str, contact_id: str) -> None:
         """Keeps the id of this person's contact in a CRM."""
@@ -146,18 +177,20 @@ class Profiles:
         except self._client.exceptions.ConditionalCheckFailedException:
             return
 
-    def _set_in(self, profile: str, column: str, key: str, value: str) -> None:
+    def _set_in(self, profile: str, column: str, key: str, value: str) -> bool:
+        """Whether there was such a person: whoever was erased meanwhile has nothing to be remembered."""
         try:
             self._client.update_item(
                 TableName=self._table,
                 Key={"pk": {"S": f"profile#{profile}"}},
-                UpdateExpression=f"SET {column}.#key = if_not_exists({column}.#key, :value)",
+                UpdateExpression=f"SET {column}.#key = if_not_exists({column}.#key, :value) ADD version :one",
                 ConditionExpression="attribute_exists(pk)",
                 ExpressionAttributeNames={"#key": key},
-                ExpressionAttributeValues={":value": {"S": value}},
+                ExpressionAttributeValues={":value": {"S": value}, ":one": {"N": "1"}},
             )
         except self._client.exceptions.ConditionalCheckFailedException:
-            return  # the person was erased meanwhile: nothing to remember
+            return False
+        return True
 
     def _read(self, keys: list[str]) -> dict[str, Row]:
         return read_rows(self._client, self._table, keys)

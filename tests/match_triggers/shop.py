@@ -70,6 +70,7 @@ def settings_of(aws: Aws) -> Settings:
         timers_queue_url=aws.queue("timers"),
         timers_parked_url=aws.queue("timers-parked"),
         messages_queue_url=aws.queue("messages"),
+        profile_days=730,
         visit_days=30,
     )
 

@@ -79,3 +79,33 @@ def test_a_contact_is_forgotten_unless_another_was_remembered(aws: Aws, profiles
     profile = profiles.get(who)
     assert profile is not None
     assert profile.crm_ids == {}
+
+
+def expiries(aws: Aws) -> dict[str, int | None]:
+    """When each row may be deleted: of profiles, and of identifiers by their namespace."""
+    rows = aws.dynamodb.scan(TableName=aws.table("profiles"))["Items"]
+    return {
+        "#".join(row["pk"]["S"].split("#")[:-1]): int(row["expires_at"]["N"]) if "expires_at" in row else None for row in rows
+    }
+
+
+def test_a_person_is_kept_for_the_retention_after_the_last_that_was_learnt(aws: Aws) -> None:
+    profiles = Profiles(aws.dynamodb, aws.table("profiles"), timedelta(days=10))
+    for _ in range(3):
+        profiles.upsert([("user_id", "7"), ("email", "a@example.com")], {"email": "a@example.com"}, aws.clock())
+        until = int((aws.clock() + timedelta(days=10)).timestamp())
+        assert set(expiries(aws).values()) == {until}
+        aws.clock.forward(6 * 86400)
+
+
+def test_an_opt_out_and_the_address_it_is_for_are_kept_for_good(aws: Aws) -> None:
+    profiles = Profiles(aws.dynamodb, aws.table("profiles"), timedelta(days=10))
+    known = [("user_id", "7"), ("email", "a@example.com")]
+    who = profiles.upsert(known, {"email": "a@example.com"}, aws.clock())
+    profiles.suppress(who, "email", "unsubscribed")
+    aws.clock.forward(6 * 86400)
+    profiles.upsert(known, {"email": "a@example.com"}, aws.clock())
+    kept = expiries(aws)
+    assert kept["profile"] is None
+    assert kept["identifier#email"] is None
+    assert kept["identifier#user_id"] is not None
