@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterable
 
 _ADDRESS = re.compile(r"[^\s@<>\"'(),:;\[\]]{1,64}@[^\s@<>\"'(),:;\[\]]{1,255}")
-_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_SEGMENT = "(?:[A-Za-z0-9]{1,20}|[A-Za-z]{21,64})"
+_CODE = re.compile(rf"(?!eyJ)(?=.{{1,64}}$)-?{_SEGMENT}(?:[_.-]{_SEGMENT})*")
+"""Words and short numbers, joined. What mixes letters and digits for longer is more likely a token, and `eyJ` begins a JWT."""
 _TELLING = 4
 _LINK = re.compile(r"https?://[^\s\"'<>]+", re.IGNORECASE)
 _TOKEN = re.compile(r"\b(?:bearer|basic)\s+[\w.~+/=-]+|\beyJ[\w-]+\.[\w.-]+", re.IGNORECASE)
