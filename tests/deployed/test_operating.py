@@ -92,3 +92,27 @@ def test_the_schedule_renews_a_token_before_it_ends(shop: Shop, deployed: World)
     after = stored()
     assert after["access_token"] != before["access_token"]
     assert datetime.fromisoformat(after["expires_at"]) > soon + timedelta(minutes=30)
+
+
+def test_an_address_that_two_contacts_have_is_parked_with_that_reason(shop: Shop) -> None:
+    shop.contacts([1])
+    shop.contacts([1])
+    shop.abandon([1])
+
+    def reasons() -> list[str]:
+        return [item["reason"] for item in shop.parked() if item["queue"] == "crm-dynamics"]
+
+    assert any("2" in reason for reason in until(reasons, bool, 60))
+
+
+def test_a_token_that_lives_long_is_shared_through_secrets_manager(shop: Shop, deployed: World) -> None:
+    shop.esp.command("settings", token_seconds=3600)
+    try:
+        for number in (1, 2):
+            shop.esp.command("revoke_tokens")
+            shop.abandon([number])
+            assert until(lambda: shop.inbox()[shop.email(number)], bool, 60) == 1  # noqa: B023  # called at once
+    finally:
+        shop.esp.command("settings", token_seconds=60)
+    kept = client(deployed, "secretsmanager").get_secret_value(SecretId="sendbridge-local/token/integration/postbird")
+    assert json.loads(kept["SecretString"])["lifetime"] == 3600
