@@ -7,6 +7,8 @@ MAKEFLAGS += --no-print-directory
 UV_VERSION := 0.13.9
 export UV_PYTHON_DOWNLOADS := never
 export UV_NO_PROGRESS := 1
+# Companies put certificates of their own into the system.
+export UV_SYSTEM_CERTS := 1
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
