@@ -19,7 +19,7 @@ PYENV := $(or $(PYENV_ROOT),$(HOME)/.pyenv)
 PYTHONS := python3.13 $(wildcard $(PYENV)/versions/3.13*/bin/python3.13) python3.14 python3.12 python3.11 python3 python
 IS_NEW_ENOUGH := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
-.PHONY: help run test check bench lock clean ready
+.PHONY: help run test check bench docs lock clean ready
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 8
 
@@ -38,6 +38,9 @@ check: $(READY) ## format, lint, types, layers, and the tests that build nothing
 
 bench: $(READY) ## measure: bundles, throughput, calls to AWS and their list price
 	@.venv/bin/python -m tests.bench
+
+docs: $(READY) ## write docs/connectors from the connectors themselves
+	@PYTHONPATH=functions .venv/bin/python -m tests.contract.pages
 
 lock: .venv/bin/uv ## choose versions anew: requirements.lock and the CDK command line's
 	@.venv/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --upgrade --group dev \

@@ -37,8 +37,13 @@ def _is_free(name: str) -> str:
 
 
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$"), AfterValidator(_is_free)]
+"""The name of a header that is ours to send: not one that says where a request goes or ends, as `Host` does."""
+
 HeaderValue = Annotated[str, StringConstraints(max_length=4000), AfterValidator(_is_value)]
+"""ASCII on one line."""
+
 SecretHeaderValue = Annotated[SecretStr, AfterValidator(_is_value)]
+"""ASCII on one line."""
 
 EngagementType = Literal[
     "sent", "delivered", "deferred", "opened", "clicked", "bounced", "complained", "unsubscribed", "failed", "other"
@@ -153,17 +158,20 @@ class Webhook(_Part):
 
     signature: Literal["standard_webhooks"] = "standard_webhooks"
     secrets: tuple[SecretStr, ...] = Field(min_length=1, max_length=2)
+    """Signing secrets, newest first; two are valid at once while a key is rotated."""
     events: Path | Literal[""] = ""
     """Where the list of events is; empty if the body is the list, or one event."""
     id: Path = "id"
     type: Path = "type"
     types: dict[str, EngagementType]
+    """What each of the ESP's types is to us; any other is `other`."""
     time: Path = "time"
     message_id: Path = "metadata.message_id"
     """Our message id, as planted in the request's body."""
     url: Path = "url"
     bounce_type: Path = "bounce.type"
     hard_bounces: tuple[str, ...] = ("hard",)
+    """The values there that mean the address is dead."""
     code: Path = "bounce.code"
     reason: Path = "bounce.reason"
 
@@ -174,9 +182,12 @@ class Integration(Definition):
     channel: Literal["email"] = "email"
     connector: Literal["rest"] = "rest"
     url: Url
+    """Where messages are posted to."""
     method: Literal["POST", "PUT"] = "POST"
     headers: dict[HeaderName, HeaderValue] = {}
+    """Sent with each message."""
     secret_headers: dict[HeaderName, SecretHeaderValue] = {}
+    """The same, for keys: kept in Secrets Manager, shown nowhere."""
     auth: Auth = NoAuth()
     body: dict[str, JsonValue]
     """The JSON to post: each string is Liquid; a string that is one placeholder keeps the value's type."""
@@ -185,6 +196,7 @@ class Integration(Definition):
     idempotency_header: HeaderName | Literal[""] = ""
     """Header for our message id, if the ESP promises to send once per value."""
     timeout_seconds: float = Field(default=10, gt=0, le=25)
+    """For one request as a whole."""
     webhook: Webhook
 
 
@@ -193,6 +205,7 @@ class Destination(Definition):
 
     connector: Literal["dynamics"] = "dynamics"
     url: Url
+    """The environment's address; only its origin is used."""
     auth: OAuth2
     events: tuple[EngagementType, ...] = ("sent", "opened", "clicked", "bounced")
     """Which engagements become activities."""
@@ -210,9 +223,13 @@ class Destination(Definition):
     owner: Annotated[str, StringConstraints(pattern=r"^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})?$")] = ""
     """Id of the system user who owns what is written; the application user if empty."""
     follow_up_clicks: bool = True
+    """Whether a click makes a task, besides its activity."""
     follow_up_bounces: bool = True
+    """Whether a bounce does."""
     follow_up_days: int = Field(default=2, ge=0, le=365)
+    """Days from the engagement until its task is due."""
     timeout_seconds: float = Field(default=20, gt=0, le=25)
+    """For one request as a whole."""
 
 
 Kind = Literal["tracker", "template", "integration", "destination", "trigger"]

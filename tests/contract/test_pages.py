@@ -1,0 +1,31 @@
+"""The connectors' pages are those of the connectors there are."""
+
+from __future__ import annotations
+
+from tests.contract.pages import FOLDER, pages
+from tests.contract.registered import ROWS, Row, each_row, sample
+
+
+def test_the_pages_are_up_to_date() -> None:
+    written = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.iterdir()}
+    wanted = pages()
+    assert sorted(written) == sorted(wanted), "run `make docs`"
+    for name, text in wanted.items():
+        assert written[name] == text, f"docs/connectors/{name} is out of date: run `make docs`"
+
+
+def test_there_is_a_page_for_each_row() -> None:
+    assert len(pages()) == len(ROWS) + 1
+
+
+@each_row()
+def test_a_page_names_every_field_and_no_secret(row: Row) -> None:
+    text = pages()[f"{row[0].lower()}_{row[1]}.md"]
+    for field in type(sample(row).definition).model_fields:
+        assert f"| `{field}` |" in text
+    for secret in sample(row).secrets:
+        assert secret not in text
+
+
+def test_pages_are_the_same_every_time() -> None:
+    assert pages() == pages()
