@@ -6,7 +6,6 @@ A record ends in one of three ways: done; to be retried after a delay of its own
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
@@ -17,6 +16,7 @@ from shared.clock import Clock, iso
 from shared.errors import Permanent, SendbridgeError, Transient
 from shared.observe import logger, whereabouts
 from shared.problem import first_problem
+from shared.scrub import for_xml
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -97,13 +97,9 @@ def as_text(body: BaseModel) -> str:
     return body.model_dump_json().replace("\ufffe", "\\ufffe").replace("\uffff", "\\uffff")
 
 
-_REFUSED = re.compile("[^\\t\\n\\r -\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
-"""Characters that SQS takes in no message (its reference of SendMessage): a reason may name a field that a stranger made up."""
-
-
 def _why(reason: str, clock: Clock) -> dict[str, MessageAttributeValueTypeDef]:
     return {
-        "reason": {"DataType": "String", "StringValue": _REFUSED.sub("?", reason)[:1000] or "no reason"},
+        "reason": {"DataType": "String", "StringValue": for_xml(reason)[:1000] or "no reason"},
         "parked_at": {"DataType": "String", "StringValue": iso(clock())},
     }
 

@@ -1,4 +1,4 @@
-"""Taking personal data out of what vendors say before it is logged, parked or put on a trace."""
+"""Taking out of what strangers say what must not go on: personal data, tokens, and characters that others refuse."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ _CODE = re.compile(rf"(?!eyJ)(?=.{{1,64}}$)-?{_SEGMENT}(?:[_.-]{_SEGMENT})*")
 """Words and short numbers, joined. What mixes letters and digits for longer is more likely a token, and `eyJ` begins a JWT."""
 _TELLING = 4
 _LINK = re.compile(r"https?://[^\s\"'<>]+", re.IGNORECASE)
+_NOT_XML = re.compile("[^\\t\\n\\r -\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 _TOKEN = re.compile(r"\b(?:bearer|basic)\s+[\w.~+/=-]+|\beyJ[\w-]+\.[\w.-]+", re.IGNORECASE)
 
 
@@ -25,3 +26,8 @@ def code(text: str, secrets: Iterable[str] = ()) -> str:
     """A vendor's machine-readable code; empty if the text looks like none, or repeats one of our secrets or a part of one."""
     said = any(secret in text or (len(text) >= _TELLING and text in secret) for secret in secrets if secret)
     return text if _CODE.fullmatch(text) and not said else ""
+
+
+def for_xml(text: str) -> str:
+    """The text with a question mark for each character that XML 1.0 does not allow, nor does SQS or Dataverse take."""
+    return _NOT_XML.sub("?", text)

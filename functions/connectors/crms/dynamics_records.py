@@ -12,6 +12,7 @@ from connectors.crms.timeline import Entry
 from shared.definitions import Destination
 from shared.ids import record_uuid
 from shared.jobs import CrmJob
+from shared.scrub import for_xml
 
 _SUBJECT = 200
 _NAME = 200
@@ -101,5 +102,5 @@ def _date(at: datetime) -> str:
 
 
 def _cut(text: str, limit: int) -> str:
-    """Cut at `limit` UTF-16 units, which is how Dataverse counts, and never through a character."""
-    return text.encode("utf-16-le", "replace")[: limit * 2].decode("utf-16-le", "ignore")
+    """Cut at `limit` UTF-16 units, which is how Dataverse counts, and never through a character; without what it refuses."""
+    return for_xml(text).encode("utf-16-le", "replace")[: limit * 2].decode("utf-16-le", "ignore")

@@ -102,6 +102,14 @@ def test_a_batch_is_create_only_with_lines_that_end_in_crlf() -> None:
     assert b'"/contacts(c-1)"' in request.body
 
 
+def test_characters_that_dataverse_refuses_are_not_sent() -> None:
+    job = entry().job.model_copy(update={"campaign": "a\x00b\x0bc\uffff\ud800", "mirror_url": "https://x/\x07"})
+    answer = Response(200, {"content-type": BATCH}, (part("204 No Content") + "--batchresponse_1--\r\n").encode())
+    _, asked = answered(dynamics().write([Entry(job, "c-1")]), *described(), answer)
+    assert b'"sb_campaignname": "a?b?c??"' in asked[-1].body
+    assert b'"sb_mirrorpageurl": "https://x/?"' in asked[-1].body
+
+
 def test_equal_entries_make_equal_requests() -> None:
     answer = Response(200, {"content-type": BATCH}, (part("204 No Content") + "--batchresponse_1--\r\n").encode())
     first, second = (answered(dynamics().write([entry()]), *described(), answer)[1][-1] for _ in range(2))
