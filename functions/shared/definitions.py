@@ -126,7 +126,7 @@ class BasicAuth(_Part):
     """User and password in every request."""
 
     type: Literal["basic"]
-    username: str
+    username: Annotated[str, StringConstraints(pattern=r"^[^:\x00-\x1f\x7f]*$")]
     password: SecretStr
 
 

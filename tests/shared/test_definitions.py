@@ -34,6 +34,14 @@ def test_a_header_name_is_a_token_and_not_one_that_steers_the_request(field: str
     assert faults
 
 
+@pytest.mark.parametrize("user", ["shop:part-of-the-password", "shop\r\n"])
+def test_a_user_name_ends_before_the_password(user: str) -> None:
+    auth = {"type": "basic", "username": user, "password": "s3cret"}
+    definition, faults = check("integration", {**INTEGRATION, "auth": auth})  # type: ignore[dict-item]
+    assert definition is None
+    assert [fault.field for fault in faults] == ["auth.username"]
+
+
 @pytest.mark.parametrize("name", ["Host", "X Key", "a\nb"])
 def test_the_idempotency_header_is_such_a_header_too(name: str) -> None:
     assert check("integration", {**INTEGRATION, "idempotency_header": name})[0] is None  # type: ignore[dict-item]
