@@ -20,8 +20,8 @@ from unittest import mock
 import httpcore
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
+from botocore.httpsession import URLLib3Session
 
-from shared import aws
 from shared.http import Http
 from shared.observe import logger
 
@@ -66,13 +66,14 @@ class Cloud:
         self.requests.clear()
         self.items.clear()
 
-    def __call__(self, request: AWSPreparedRequest, **_: object) -> AWSResponse:
+    def send(self, request: AWSPreparedRequest) -> AWSResponse:
+        """The answer to a request."""
         target = request.headers.get("X-Amz-Target", b"S3.PutObject")
         name = (target.decode() if isinstance(target, bytes) else str(target)).partition(".")[2]
         self.requests[name] += 1
         if name == "PutObject":
             return AWSResponse(request.url, 200, HTTPHeaders(), _Raw(b""))
-        body: Any = json.loads(request.body or b"{}")
+        body: Any = json.loads(cast("bytes", request.body))
         if name == "BatchGetItem":
             self.items["read"] += sum(len(wanted["Keys"]) for wanted in body["RequestItems"].values())
         elif name in ("PutItem", "UpdateItem"):
@@ -82,21 +83,15 @@ class Cloud:
 
 @contextlib.contextmanager
 def answered_by(cloud: Cloud) -> Iterator[None]:
-    """Every AWS client made within the block talks to `cloud`; the settings of every function are in the environment.
+    """Within the block every AWS client talks to `cloud`; the settings of every function are in the environment.
 
     Logs and metrics are formatted and written as ever, to where nobody reads them.
     """
 
-    def client(service: Any) -> Any:
-        client = made(service)
-        client.meta.events.register("before-send.*", cloud)
-        return client
-
-    made = aws.client
     tables = {f"SENDBRIDGE_{name.upper()}_TABLE": name for name in _TABLES}
     with (
         mock.patch.dict(os.environ, {**_SETTINGS, **tables, **_queue_urls()}),
-        mock.patch.object(aws, "client", client),
+        mock.patch.object(URLLib3Session, "send", lambda _, request: cloud.send(request)),
         Path(os.devnull).open("w", encoding="utf-8") as nowhere,
         contextlib.redirect_stdout(nowhere),
         _logged_to(nowhere),
@@ -108,9 +103,11 @@ def answered_by(cloud: Cloud) -> Iterator[None]:
 def _logged_to(stream: TextIO) -> Iterator[None]:
     handler = cast("logging.StreamHandler[TextIO]", logger.registered_handler)
     before = handler.setStream(stream)
-    yield
-    if before is not None:
-        handler.setStream(before)
+    try:
+        yield
+    finally:
+        if before is not None:
+            handler.setStream(before)
 
 
 def _queue_urls() -> Mapping[str, str]:
@@ -148,7 +145,7 @@ class Esp(httpcore.NetworkStream):
 @contextlib.contextmanager
 def way_to(esp: Esp) -> Iterator[Http]:
     """The functions' way out, on which whoever is called is `esp`."""
-    with mock.patch.object(httpcore.SyncBackend, "connect_tcp", lambda *_, **__: esp):
+    with mock.patch.object(httpcore.SyncBackend, "connect_tcp", return_value=esp):
         http = Http(resolver=lambda host, port: ["93.184.215.14"])
         yield http
         http.close()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from cli.local.world import World, world
 from tests.bench import prices
-from tests.bench.load import ENGAGEMENTS_EACH, Load, play
+from tests.bench.load import ENGAGEMENTS_EACH, ESP_BATCH, Load, play
 from tests.bench.meter import Meter
 
 MILLION = 1_000_000
@@ -24,6 +24,12 @@ BATCH = 10
 
 _BY_TIME = {("dynamodb:Query", "definitions"), ("dynamodb:Query", "visits/due"), ("secretsmanager:GetSecretValue", "")}
 _EACH_MINUTE = {"refresh_tokens", "admin_api", "show_mirror"}
+_HOW_CPU = f"CPU time of the functions here; {prices.MEMORY_GB * 1024:.0f} MB have {prices.CPU_SHARE:.2f} of a core"
+_HOW_WAITING = (
+    ", ".join(f"{service} {seconds * 1000:.0f} ms" for service, seconds in prices.SECONDS_A_CALL.items())
+    + f" a call, ESP {prices.ESP_SECONDS * 1000:.0f} ms a message, CRM {prices.CRM_SECONDS * 1000:.0f} ms a batch: assumed"
+)
+_HOW_LOGS = "the functions' own, Lambda's START, END, REPORT, and the API's access log"
 _FED_BY = {
     "match_triggers": ("events", "timers"),
     "send_message": ("messages",),
@@ -34,10 +40,19 @@ _FED_BY = {
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the bill for a million tracker events: how many of what, and dollars."""
+    """One line of a bill: how many of what, dollars, and how it was counted or what was assumed."""
 
     what: str
     quantity: float
+    dollars: float
+    how: str = ""
+
+
+@dataclass(frozen=True)
+class Bill:
+    """For a million tracker events."""
+
+    lines: tuple[Line, ...]
     dollars: float
 
 
@@ -57,20 +72,15 @@ class JobCost:
     """Per invocation."""
     write_units: Mapping[str, float]
     """Per write, by table, with those of its index."""
-    bill: tuple[Line, ...]
-    bill_of_full_batches: tuple[Line, ...]
+    row_bytes: Mapping[str, float]
+    """At the end, by table."""
+    bill: Bill
+    """With batches as they were."""
+    bill_of_single_batches: Bill
+    """As when little is going on: every message comes alone. Only what Lambda and SQS count by batches is other than it was."""
+    bill_of_full_batches: Bill
     lateness: Mapping[str, float]
     sent_after: Mapping[str, float]
-
-    @property
-    def dollars(self) -> float:
-        """All lines."""
-        return sum(line.dollars for line in self.bill)
-
-    @property
-    def dollars_of_full_batches(self) -> float:
-        """All lines, were every batch full."""
-        return sum(line.dollars for line in self.bill_of_full_batches)
 
 
 @dataclass(frozen=True)
@@ -102,8 +112,10 @@ def _cost(load: Load) -> JobCost:
         cpu_ms={name: round(spent / used.invocations[name], 2) for name, spent in used.cpu.items() if used.invocations[name]},
         log_bytes={name: round(size / used.invocations[name]) for name, size in used.log_bytes.items() if used.invocations[name]},
         write_units={table: round(used.write_units[table] / number, 2) for table, number in used.writes.items()},
-        bill=_bill(load, full=False),
-        bill_of_full_batches=_bill(load, full=True),
+        row_bytes={table: round(size) for table, size in load.row_bytes.items()},
+        bill=_bill(load, None),
+        bill_of_single_batches=_bill(load, 1),
+        bill_of_full_batches=_bill(load, BATCH),
         lateness=_percentiles(load.lateness),
         sent_after=_percentiles(load.sent_after),
     )
@@ -135,28 +147,30 @@ def _unit(function: str, of: str) -> str:
     return "tracker event" if function in ("receive_event", "match_triggers") else "engagement"
 
 
-def _bill(load: Load, *, full: bool) -> tuple[Line, ...]:
+def _bill(load: Load, batch: int | None) -> Bill:
+    """With so many messages in each batch; None for as many as there were."""
     used, scale = load.used, MILLION / load.events
     calls = _by_load(load)
-    batches = {queue: records / BATCH if full else used.batches[queue] for queue, records in used.records.items()}
+    batches = {queue: records / batch if batch else used.batches[queue] for queue, records in used.records.items()}
     invocations = _invocations(load, batches)
     sends = sum(n for (_, action, _), n in calls.items() if action == "sqs:SendMessage")
     requests = load.posts + load.esp_posts
     written = sum(used.write_units.values()) + _unchanged(load)
     puts = sum(n for (_, action, _), n in calls.items() if action == "s3:PutObject")
     lines = [
-        ("HTTP API requests", requests, prices.HTTP_API_REQUEST),
-        ("Lambda invocations", sum(invocations.values()), prices.LAMBDA_REQUEST),
-        ("Lambda GB-seconds, CPU", _cpu_gb_seconds(load), prices.LAMBDA_GB_SECOND),
-        ("Lambda GB-seconds, waiting", _waiting_gb_seconds(load), prices.LAMBDA_GB_SECOND),
-        ("SQS sends", sends, prices.SQS_REQUEST),
-        ("SQS receives and deletes", 2 * sum(batches.values()), prices.SQS_REQUEST),
-        ("DynamoDB write units", written, prices.WRITE_UNIT),
-        ("DynamoDB read units", _read_units(load), prices.READ_UNIT),
-        ("S3 puts", puts, prices.S3_PUT),
-        ("log bytes", _log_bytes(load, invocations) + requests * prices.ACCESS_LOG_BYTES, prices.LOGS_BYTE),
+        ("HTTP API requests", requests, prices.HTTP_API_REQUEST, f"every post; the ESP posts {ESP_BATCH} engagements at once"),
+        ("Lambda invocations", sum(invocations.values()), prices.LAMBDA_REQUEST, "a post each, a batch each"),
+        ("Lambda GB-seconds, CPU", _cpu_gb_seconds(load), prices.LAMBDA_GB_SECOND, _HOW_CPU),
+        ("Lambda GB-seconds, waiting", _waiting_gb_seconds(load), prices.LAMBDA_GB_SECOND, _HOW_WAITING),
+        ("SQS sends", sends, prices.SQS_REQUEST, "up to ten messages each"),
+        ("SQS receives and deletes", 2 * sum(batches.values()), prices.SQS_REQUEST, "one of each for a batch"),
+        ("DynamoDB write units", written, prices.WRITE_UNIT, "sizes as written, indexes and refused conditions too"),
+        ("DynamoDB read units", _read_units(load), prices.READ_UNIT, "consistent; at most so many rows"),
+        ("S3 puts", puts, prices.S3_PUT, "the mirror page"),
+        ("log bytes", _log_bytes(load, invocations) + requests * prices.ACCESS_LOG_BYTES, prices.LOGS_BYTE, _HOW_LOGS),
     ]
-    return tuple(Line(what, round(number * scale), round(number * scale * price, 4)) for what, number, price in lines)
+    bill = tuple(Line(what, round(n * scale), round(n * scale * price, 4), how) for what, n, price, how in lines)
+    return Bill(bill, round(sum(line.dollars for line in bill), 2))
 
 
 def _invocations(load: Load, batches: Mapping[str, float]) -> Mapping[str, float]:
@@ -169,7 +183,9 @@ def _unchanged(load: Load) -> float:
     calls = _by_load(load)
     found = 0.0
     for table in ("visits", "messages", "profiles", "state"):
-        tried = sum(n for (_, action, of), n in calls.items() if of == table and action.endswith(("PutItem", "UpdateItem", "DeleteItem")))
+        tried = sum(
+            n for (_, action, of), n in calls.items() if of == table and action.endswith(("PutItem", "UpdateItem", "DeleteItem"))
+        )
         writes = load.used.writes[table]
         found += max(tried - writes, 0) * (load.used.write_units[table] / writes if writes else 1)
     return found
@@ -190,7 +206,7 @@ def _read_units(load: Load) -> float:
     """A call says how often it was made, not how many rows it asked for: as many as there can be, each read consistently."""
     records, calls = load.used.records, _by_load(load)
     asked = {
-        ("match_triggers", "visits"): load.events + records["timers"],
+        ("match_triggers", "visits"): load.visits_posted + records["timers"],
         ("send_message", "visits"): records["messages"],
         ("send_message", "profiles"): records["messages"],
         ("record_engagement", "messages"): load.messages * ENGAGEMENTS_EACH,
@@ -198,7 +214,9 @@ def _read_units(load: Load) -> float:
     }
     made = {(function, of): n for (function, action, of), n in calls.items() if action == "dynamodb:BatchGetItem"}
     # A person is looked up by two identifiers.
-    return sum(max(asked.get(key, 2 * n if key[1] == "profiles" else n), n) * _units_of_row(load, key[1]) for key, n in made.items())
+    return sum(
+        max(asked.get(key, 2 * n if key[1] == "profiles" else n), n) * _units_of_row(load, key[1]) for key, n in made.items()
+    )
 
 
 def _units_of_row(load: Load, table: str) -> int:
@@ -238,6 +256,7 @@ def show(job: Job) -> None:
     """Prints the figures."""
     for it in job.loads:
         _show_load(it)
+    print("not in these prices: storage, data that leaves AWS, custom metrics, and whatever a free tier gives")
     print("the stack without any load, dollars a month")
     for line in job.standing:
         print(f"  {line.dollars:>7.2f}  {line.quantity:,.0f} {line.what}")
@@ -254,10 +273,14 @@ def _show_load(it: JobCost) -> None:
     print("  DynamoDB units a write:", ", ".join(f"{table} {number:g}" for table, number in it.write_units.items()))
     print(f"  timers late by p50 {it.lateness['p50']:.2f} s, p99 {it.lateness['p99']:.2f} s; ", end="")
     print(f"taken by the ESP after the deadline p50 {it.sent_after['p50']:.2f} s, p99 {it.sent_after['p99']:.2f} s")
-    print("  list price of a million tracker events    quantity    dollars    were batches full")
-    for line, full in zip(it.bill, it.bill_of_full_batches, strict=True):
-        print(f"    {line.what:<30} {line.quantity:>18,.0f} {line.dollars:>10.2f} {full.dollars:>20.2f}")
-    print(f"    {'all':<30} {'':>18} {it.dollars:>10.2f} {it.dollars_of_full_batches:>20.2f}")
+    print("  row bytes:", ", ".join(f"{table} {size:g}" for table, size in it.row_bytes.items()))
+    bills = (it.bill, it.bill_of_single_batches, it.bill_of_full_batches)
+    print("  list price of a million tracker events       quantity    dollars    batches of one    full batches")
+    for lines in zip(*(bill.lines for bill in bills), strict=True):
+        seen, single, full = (f"{line.dollars:.2f}" for line in lines)
+        print(f"    {lines[0].what:<28} {lines[0].quantity:>20,} {seen:>10} {single:>17} {full:>15}   {lines[0].how}")
+    seen, single, full = (f"{bill.dollars:.2f}" for bill in bills)
+    print(f"    {'all':<28} {'':>20} {seen:>10} {single:>17} {full:>15}")
 
 
 def main() -> None:

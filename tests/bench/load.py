@@ -50,6 +50,8 @@ class Load:
     engagements: int
     """In the CRM."""
     posts: int
+    visits_posted: int
+    """Visits in each post, over all posts: what has to be looked up at most."""
     esp_posts: int
     used: Reading
     lateness: tuple[float, ...]
@@ -84,6 +86,7 @@ def play(meter: Meter, prefix: str, visitors: int, shape: Shape) -> Load:
         messages=visitors,
         engagements=visitors * IN_CRM_EACH,
         posts=len(posts),
+        visits_posted=sum(len({event["anonymous_id"] for event in post}) for post in posts),
         esp_posts=esp_posts,
         used=used,
         lateness=tuple(lateness),
@@ -116,7 +119,12 @@ def _event(person: str, step: int) -> dict[str, object]:
         "referrer": "https://shop.example.com/",
     }
     product = {"product_id": f"lamp-{step}", "name": "Desk lamp", "price": 49.5, "quantity": 1}
-    event = {"id": f"{person}-{step}", "anonymous_id": f"browser-{person}", "name": "Page Viewed", "properties": page}
+    event: dict[str, object] = {
+        "id": f"{person}-{step}",
+        "anonymous_id": f"browser-{person}",
+        "name": "Page Viewed",
+        "properties": page,
+    }
     if step == 3:
         return event | {"name": "Signed In", "user_id": person, "traits": {"email": _email(person), "first_name": "Ada"}}
     return event | {"name": "Product Added", "properties": page | product} if step in (8, 12) else event
@@ -131,10 +139,14 @@ def _post(world: World, posts: Sequence[list[dict[str, object]]], pause: float) 
         asked = []
         for own in groups.values():
             time.sleep(pause)
-            asked.append(pool.submit(lambda own=own: {tracker.post(post)[0].status_code for post in own}))
-        statuses = set().union(*(one.result() for one in asked))
+            asked.append(pool.submit(_post_in_turn, tracker, own))
+        statuses = {status for one in asked for status in one.result()}
     if statuses != {202}:
         raise RuntimeError(f"posts were answered with {statuses} instead of 202")
+
+
+def _post_in_turn(tracker: Tracker, posts: Iterable[list[dict[str, object]]]) -> set[int]:
+    return {answer.status_code for post in posts for answer in tracker.post(post)}
 
 
 def _taken(world: World, prefix: str) -> list[str]:

@@ -63,7 +63,7 @@ def _send(http: Http, numbers: itertools.count[int]) -> None:
     """Batch after batch through the function's own entry point."""
     from send_message import handler
 
-    with mock.patch.object(handler, "_http", lambda: http):
+    with mock.patch.object(handler, "_http", return_value=http):
         for _ in range(MESSAGES // BATCH):
             assert handler.handle(_event(numbers), _Context()) == {"batchItemFailures": []}
 
@@ -140,7 +140,7 @@ def _rows(body: Any) -> object:
 
 
 def _row(table: str, key: str) -> dict[str, object]:
-    version = {"pk": {"S": key}, "version": {"N": "1"}}
+    version: dict[str, object] = {"pk": {"S": key}, "version": {"N": "1"}}
     if table == "visits":
         return version | {"visit": {"S": json.dumps({"id": key, "tracker": "shop", "last_at": utc_now().isoformat()})}}
     empty: dict[str, object] = {"M": {}}
