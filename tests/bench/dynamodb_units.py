@@ -11,8 +11,8 @@ Image = Mapping[str, Mapping[str, Any]]
 WRITE_UNIT = 1024
 READ_UNIT = 4096
 
-_INDEXES = {"visits": ("due", ("due_shard", "due_at")), "messages": ("by_visit", ("visit_id", "created_at"))}
-"""The index of a table, by its name, and its keys: the entries hold keys only, so each is under one unit."""
+_INDEX_KEYS = {"visits": ("due_shard", "due_at"), "messages": ("visit_id", "created_at")}
+"""The keys of a table's index: its entries hold keys only, so each is under one unit."""
 
 
 def size_of(image: Image) -> int:
@@ -40,8 +40,6 @@ def write_units(table: str, old: Image | None, new: Image | None) -> int:
 
 
 def _index_writes(table: str, old: Image, new: Image) -> int:
-    if table not in _INDEXES:
-        return 0
-    _, keys = _INDEXES[table]
+    keys = _INDEX_KEYS.get(table, ())
     before, after = ([image[key] for key in keys if key in image] for image in (old, new))
     return 0 if before == after else (len(before) == len(keys)) + (len(after) == len(keys))

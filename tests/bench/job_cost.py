@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from cli.local.world import World, world
 from tests.bench import prices
+from tests.bench.dynamodb_units import READ_UNIT
 from tests.bench.load import ENGAGEMENTS_EACH, ESP_BATCH, Load, play
 from tests.bench.meter import Meter
 
@@ -220,7 +221,7 @@ def _read_units(load: Load) -> float:
 
 
 def _units_of_row(load: Load, table: str) -> int:
-    return math.ceil(load.row_bytes.get(table, 1) / 4096)
+    return math.ceil(load.row_bytes.get(table, 1) / READ_UNIT)
 
 
 def _log_bytes(load: Load, invocations: Mapping[str, float]) -> float:

@@ -17,6 +17,7 @@ from typing import Any
 import boto3
 
 from cli.local.world import World
+from tests.architecture.source import lambda_names
 from tests.bench.dynamodb_units import write_units
 
 TABLES = ("visits", "messages", "profiles")
@@ -128,16 +129,7 @@ class Meter:
 def _function(role: str) -> str:
     """The function of a role: CDK names it `sendbridge-local-sendmessagerole…`."""
     plain = role.removeprefix("sendbridge-local-").lower()
-    return next((name for name in _NAMES if plain.startswith(name.replace("_", ""))), role)
-
-
-def _names() -> tuple[str, ...]:
-    from tests.architecture.source import lambda_names
-
-    return tuple(lambda_names())
-
-
-_NAMES = _names()
+    return next((name for name in lambda_names() if plain.startswith(name.replace("_", ""))), role)
 
 
 def _batches(log: str) -> tuple[Counter[str], Counter[str]]:
