@@ -25,7 +25,7 @@ def record_engagement(foundation: Foundation) -> Function:
         crm_queue_urls=foundation.crm_queue_urls(),
     )
     function = foundation.function("record_engagement", settings)
-    engagements.feed(function)
+    engagements.feed(function, batch_size=50, window_seconds=1)
     rights.read_definitions(foundation, function)
     rights.read_links_key(foundation, function)
     function.may("dynamodb:BatchGetItem", "dynamodb:UpdateItem", on=[tables.messages.table_arn])

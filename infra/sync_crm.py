@@ -26,7 +26,7 @@ def sync_crm(foundation: Foundation) -> Function:
     )
     function = foundation.function("sync_crm", settings)
     for queue in queues:
-        queue.feed(function)
+        queue.feed(function, batch_size=100, window_seconds=1)
     rights.read_definitions(foundation, function)
     rights.read_secrets(foundation, function, "destination")
     rights.use_tokens(foundation, function, "destination")

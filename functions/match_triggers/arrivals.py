@@ -19,7 +19,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from match_triggers.bench import TRIES, Bench
+from match_triggers.desk import TRIES, Desk
 from match_triggers.keeping import identifiers_of, merged
 from shared.errors import Transient
 from shared.ids import visit_id
@@ -32,20 +32,20 @@ _Group = tuple[list[TrackerEvent], dict[str, None]]
 """The events of one visit, and the SQS ids of the records that they came in."""
 
 
-def arrive(batch: Batch[EventsJob], bench: Bench) -> None:
+def arrive(batch: Batch[EventsJob], desk: Desk) -> None:
     """Works a batch off. A record is retried if any of its visits could not be written."""
     groups = _by_visit(batch.records)
-    rows = bench.visits.read_all(key for key, (events, _) in groups.items() if bench.listening(events[0].tracker))
+    rows = desk.visits.read_all(key for key, (events, _) in groups.items() if desk.listening(events[0].tracker))
     due: list[tuple[str, datetime | None]] = []
     failed: dict[str, Exception] = {}
     received_before = {record.message_id for record in batch.records if record.receives > 1}
     for key, (events, records) in groups.items():
         try:
-            _learn(events, bench)
-            due += _keep(key, events, rows, not received_before.isdisjoint(records), bench)
+            _learn(events, desk)
+            due += _keep(key, events, rows, not received_before.isdisjoint(records), desk)
         except Exception as error:  # one visit's failure, whatever it is, must not touch its neighbours
             failed |= dict.fromkeys(records, error)
-    bench.remind(due)
+    desk.remind(due)
     for record in batch.records:
         if record.message_id in failed:
             batch.settle(record, failed[record.message_id])
@@ -61,30 +61,30 @@ def _by_visit(records: Iterable[Record[EventsJob]]) -> dict[str, _Group]:
     return groups
 
 
-def _learn(events: Sequence[TrackerEvent], bench: Bench) -> None:
+def _learn(events: Sequence[TrackerEvent], desk: Desk) -> None:
     """Takes what the events tell of the person into the profile; the same told twice only once, at its newest time."""
     told: dict[str, tuple[list[Identifier], TrackerEvent]] = {}
     for event in sorted(events, key=lambda event: event.at):
         if event.traits and (identifiers := identifiers_of(event)):
             told[json.dumps([identifiers, event.traits], sort_keys=True)] = (identifiers, event)
     for identifiers, event in told.values():
-        bench.profiles.upsert(identifiers, event.traits, event.at)
+        desk.profiles.upsert(identifiers, event.traits, event.at)
 
 
 def _keep(
-    key: str, events: Sequence[TrackerEvent], rows: Mapping[str, Visit], again: bool, bench: Bench
+    key: str, events: Sequence[TrackerEvent], rows: Mapping[str, Visit], again: bool, desk: Desk
 ) -> list[tuple[str, datetime | None]]:
     """Writes the visit's row if need be. Returns when it is to be looked at, if that may not be known to the timers yet."""
-    triggers = bench.listening(events[0].tracker)
+    triggers = desk.listening(events[0].tracker)
     if not triggers:
         return []
     old = rows.get(key)
     for _ in range(TRIES):
-        new = merged(key, old, events, triggers, bench.clock())
+        new = merged(key, old, events, triggers, desk.clock())
         if new is old or new is None:
             # Whoever wrote this row may have died before its timer was sent.
             return [(key, old.due_at)] if old and again else []
-        if bench.visits.write(new):
+        if desk.visits.write(new):
             return [(key, new.due_at)] if again or old is None or new.due_at != old.due_at else []
-        old = bench.visits.read(key)
+        old = desk.visits.read(key)
     raise Transient("the visit is being changed by others")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from match_triggers.bench import TRIES, Bench
+from match_triggers.desk import TRIES, Desk
 from match_triggers.deciding import job_of
 from match_triggers.matching import Episode, episodes, next_due
 from shared.catalogue import Versioned
@@ -27,48 +27,48 @@ _LARGEST_OUTBOX = 160_000
 """Bytes: what does not fit beside the visit's events waits for its turn, which comes at once."""
 
 
-def fire(batch: Batch[TimerJob], bench: Bench) -> None:
+def fire(batch: Batch[TimerJob], desk: Desk) -> None:
     """Looks at each visit of a batch once."""
     records = {record.body.visit_id: record for record in batch.records}
-    rows = bench.visits.read_all(records)
+    rows = desk.visits.read_all(records)
     due: list[tuple[str, datetime | None]] = []
     for key, record in records.items():
         try:
-            due.append((key, _look(rows.get(key), bench, again=record.receives > 1)))
+            due.append((key, _look(rows.get(key), desk, again=record.receives > 1)))
         except Exception as error:  # one visit's failure, whatever it is, must not touch its neighbours
             batch.settle(record, error)
-    bench.remind(due)
+    desk.remind(due)
 
 
-def _look(visit: Visit | None, bench: Bench, *, again: bool) -> datetime | None:
+def _look(visit: Visit | None, desk: Desk, *, again: bool) -> datetime | None:
     """Takes and sends the decisions that are due. Returns when the visit is to be looked at next, if that needs a new timer."""
     for _ in range(TRIES):
         if visit is None or visit.due_at is None:
             return None
-        if not visit.outbox and visit.due_at > bench.clock():
+        if not visit.outbox and visit.due_at > desk.clock():
             # Whoever wrote this deadline sent its timer, unless they died in between: this one is of an older deadline. If each
             # such timer were sent on, an active visitor would gather more of them with every sweep.
-            return visit.due_at if again or visit.due_at <= bench.clock() + _EARLY else None
-        triggers = bench.listening(visit.tracker)
-        ready = visit if visit.outbox else bench.visits.write(_decided(visit, triggers, bench))
+            return visit.due_at if again or visit.due_at <= desk.clock() + _EARLY else None
+        triggers = desk.listening(visit.tracker)
+        ready = visit if visit.outbox else desk.visits.write(_decided(visit, triggers, desk))
         if ready and ready.outbox:
-            bench.messages.send_all(ready.outbox)
-            ready = bench.visits.write(_cleared(ready, triggers))
+            desk.messages.send_all(ready.outbox)
+            ready = desk.visits.write(_cleared(ready, triggers))
         if ready:
             return ready.due_at
-        visit = bench.visits.read(visit.id)
+        visit = desk.visits.read(visit.id)
     raise Transient("the visit is being changed by others")
 
 
-def _decided(visit: Visit, triggers: Sequence[Versioned[Trigger]], bench: Bench) -> Visit:
+def _decided(visit: Visit, triggers: Sequence[Versioned[Trigger]], desk: Desk) -> Visit:
     """The visit with what is due in its outbox; with a later deadline if nothing is due after all."""
-    now = bench.clock()
+    now = desk.clock()
     due = [episode for episode in episodes(visit, triggers) if episode.due_at <= now]
     if not due:
         return visit.model_copy(update={"due_at": next_due(visit, triggers)})
-    profiles = bench.profiles.find(visit.identifiers)
+    profiles = desk.profiles.find(visit.identifiers)
     jobs = _fitting([job_of(visit, episode, profiles, now) for episode in due])
-    return visit.model_copy(update={"outbox": jobs, "consumed": _consumed(visit, due[: len(jobs)], bench)})
+    return visit.model_copy(update={"outbox": jobs, "consumed": _consumed(visit, due[: len(jobs)], desk)})
 
 
 def _fitting(jobs: Sequence[MessageJob]) -> tuple[MessageJob, ...]:
@@ -80,9 +80,9 @@ def _fitting(jobs: Sequence[MessageJob]) -> tuple[MessageJob, ...]:
     return tuple(jobs)
 
 
-def _consumed(visit: Visit, decided: Sequence[Episode], bench: Bench) -> dict[str, datetime]:
+def _consumed(visit: Visit, decided: Sequence[Episode], desk: Desk) -> dict[str, datetime]:
     """Through when each trigger has used the visit's events up; triggers that are gone are forgotten."""
-    kept = {name: at for name, at in visit.consumed.items() if name in bench.triggers.all()}
+    kept = {name: at for name, at in visit.consumed.items() if name in desk.triggers.all()}
     return kept | {episode.trigger.definition.name: episode.through for episode in decided}
 
 

@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
 from match_triggers.arrivals import arrive
-from match_triggers.bench import Bench
+from match_triggers.desk import Desk
 from match_triggers.firing import fire
 from match_triggers.settings import Settings
 from match_triggers.sweeping import sweep
@@ -36,13 +36,13 @@ class App:
 
     settings: Settings
     sqs: SQSClient
-    bench: Bench
+    desk: Desk
 
     def invoked(self, event: dict[str, object]) -> dict[str, object]:
         """Does what the event asks for. What comes from no queue comes from the schedule."""
         records = event.get("Records")
         if not isinstance(records, list):
-            logger.info("swept", visits=sweep(self.bench, self.settings.sweep_limit))
+            logger.info("swept", visits=sweep(self.desk, self.settings.sweep_limit))
             return {}
         settings = self.settings
         if records and _queue_name(records[0]["eventSourceARN"], ":") == _queue_name(settings.timers_queue_url, "/"):
@@ -55,12 +55,12 @@ class App:
         body: type[B],
         queue_url: str,
         parked_url: str,
-        work: Callable[[Batch[B], Bench], None],
+        work: Callable[[Batch[B], Desk], None],
     ) -> dict[str, object]:
         parked = Queue(self.sqs, parked_url)
-        batch = Batch(event, body, client=self.sqs, queue_url=queue_url, parked=parked, clock=self.bench.clock)
+        batch = Batch(event, body, client=self.sqs, queue_url=queue_url, parked=parked, clock=self.desk.clock)
         try:
-            work(batch, self.bench)
+            work(batch, self.desk)
         except Exception as error:  # what the whole batch needs: without this it would come back only after its visibility
             for record in batch.records:
                 batch.settle(record, error)
@@ -73,7 +73,7 @@ def _queue_name(address: str, separator: str) -> str:
 
 def compose(settings: Settings, dynamodb: DynamoDBClient, sqs: SQSClient, clock: Clock) -> App:
     """The function, of these settings and clients."""
-    bench = Bench(
+    desk = Desk(
         visits=Visits(dynamodb, settings.visits_table, timedelta(days=settings.visit_days)),
         profiles=Profiles(dynamodb, settings.profiles_table, timedelta(days=settings.profile_days)),
         triggers=Definitions(settings.definitions_table, dynamodb, clock, settings.definitions_ttl).catalogue(Trigger),
@@ -82,7 +82,7 @@ def compose(settings: Settings, dynamodb: DynamoDBClient, sqs: SQSClient, clock:
         clock=clock,
         horizon=timedelta(seconds=settings.horizon_seconds),
     )
-    return App(settings, sqs, bench)
+    return App(settings, sqs, desk)
 
 
 @cache

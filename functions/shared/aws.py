@@ -1,7 +1,6 @@
 """The boto3 clients of a function: made once, and counting what they call.
 
-Counts are logged at the end of each invocation (see `shared.observe`): they are what an invocation costs, and the
-evidence for its role's permissions.
+A message's trace says how many calls it took; at log level DEBUG each invocation says what it called.
 """
 
 from __future__ import annotations
@@ -30,6 +29,11 @@ _CONFIG = Config(
     # Requests are built by our own code from typed values; botocore's validation costs a tenth of a put.
     parameter_validation=False,
     tcp_keepalive=True,
+    # Else botocore puts it together anew, twice for each call.
+    user_agent="sendbridge",
+    # TLS guards the bytes already.
+    request_checksum_calculation="when_required",
+    response_checksum_validation="when_required",
 )
 
 

@@ -1,4 +1,8 @@
-"""The ledger: one row a message, from the decision to its last engagement, with its trace."""
+"""The ledger: what became of each message, from the decision to its last engagement, with its trace.
+
+A message has a row of its own until it is sent, and a second one, under its id and `#after`, for all that comes then. Writing a row
+costs by its whole size, and most writes come after the send: one row for everything would cost twice as much.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,14 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import JsonValue
 
 from shared.clock import Clock, from_iso, iso
 from shared.errors import Transient
 from shared.jobs import Engagement, Hop, MessageJob
-from shared.rows import read_rows, texts
+from shared.rows import read_rows
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -22,15 +26,16 @@ if TYPE_CHECKING:
 
     from shared.rows import Row
 
+_AFTER = "#after"
+
 Status = Literal["sending", "waiting", "sent", "skipped", "parked"]
 
-DONE: frozenset[Status] = frozenset({"sent", "skipped"})
-"""What is final. A parked message is tried again when a person sends it back to its queue."""
+"""`sent` and `skipped` are final. A parked message is tried again when a person sends it back to its queue."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """A row of the ledger."""
+    """A message as the ledger has it."""
 
     id: str
     status: Status
@@ -138,51 +143,69 @@ class Ledger:
         return True
 
     def record(self, message_id: str, engagements: Iterable[Engagement], hops: Sequence[Hop]) -> None:
-        """Adds engagements that are new to a message's row, with their hops.
+        """Adds engagements that are new to a message, with their hops.
 
-        Raises Transient, having changed nothing, if somebody else recorded one of them meanwhile, or the row is gone.
+        Raises Transient, having changed nothing, if somebody else recorded one of them meanwhile.
         """
-        values: dict[str, AttributeValueTypeDef] = {":hops": _hops(hops)}
-        names: dict[str, str] = {}
-        sets = ["trace = list_append(trace, :hops)"]
-        for index, engagement in enumerate(engagements):
-            names[f"#e{index}"], values[f":e{index}"] = engagement.id, {"S": engagement.type}
-            sets.append(f"engagements.#e{index} = :e{index}")
-        condition = "".join(f" AND attribute_not_exists(engagements.{name})" for name in names)
+        types = {engagement.id: engagement.type for engagement in engagements}
+        names = {f"#e{index}": key for index, key in enumerate(types)}
+        values: dict[str, AttributeValueTypeDef] = {f":e{index}": {"S": kind} for index, kind in enumerate(types.values())}
+        sets = "".join(f", {name} = {value}" for name, value in zip(names, values, strict=True))
+        condition = " AND ".join(f"attribute_not_exists({name})" for name in names)
         try:
-            self._set(message_id, "SET " + ", ".join(sets), values, names, condition)
+            self._append(message_id, hops, more=sets, condition=condition, values=values, ExpressionAttributeNames=names)
         except self._client.exceptions.ConditionalCheckFailedException:
             raise Transient("the message's row was changed by another", retry_after=1) from None
 
-    def note(self, message_id: str, hop: Hop) -> None:
-        """Adds one hop to a message's trace."""
-        self._set(message_id, "SET trace = list_append(trace, :hops)", {":hops": _hops([hop])})
-
     def note_once(self, message_id: str, hops: Mapping[str, Hop]) -> None:
-        """Adds those hops to a message's trace whose key was not noted before; does nothing if there is no row."""
+        """Adds those hops to a message's trace whose key was not noted before."""
         while hops:
             try:
                 self._note(message_id, hops)
             except self._client.exceptions.ConditionalCheckFailedException as refused:
-                row: Row = refused.response.get("Item", {})  # type: ignore[assignment]  # there, as we ask for ALL_OLD
-                noted = row["noted"]["SS"] if "noted" in row else [*hops]
-                hops = {key: hop for key, hop in hops.items() if key not in noted}
+                row: Row = refused.response["Item"]  # type: ignore[typeddict-item]  # there, as we ask for ALL_OLD
+                hops = {key: hop for key, hop in hops.items() if key not in row["noted"]["SS"]}
             else:
                 return
 
     def _note(self, message_id: str, hops: Mapping[str, Hop]) -> None:
-        keys = {f":k{index}": key for index, key in enumerate(hops)}
+        keys: dict[str, AttributeValueTypeDef] = {f":k{index}": {"S": key} for index, key in enumerate(hops)}
+        values: dict[str, AttributeValueTypeDef] = {**keys, ":keys": {"SS": [*hops]}}
+        condition = " AND ".join(f"NOT contains(noted, {name})" for name in keys)
+        self._append(
+            message_id,
+            [*hops.values()],
+            more=" ADD noted :keys",
+            condition=condition,
+            values=values,
+            ReturnValuesOnConditionCheckFailure="ALL_OLD",
+        )
+
+    def _append(
+        self,
+        message_id: str,
+        hops: Sequence[Hop],
+        *,
+        more: str,
+        condition: str,
+        values: Mapping[str, AttributeValueTypeDef],
+        **options: Any,  # boto3's own
+    ) -> None:
+        """Writes to the row of what came after the send, which the first such write makes."""
+        expires = int(self._clock().timestamp()) + self._retention
         self._client.update_item(
             TableName=self._table,
-            Key={"pk": {"S": message_id}},
-            UpdateExpression="SET trace = list_append(trace, :hops) ADD noted :keys",
-            ConditionExpression="attribute_exists(pk)" + "".join(f" AND NOT contains(noted, {name})" for name in keys),
+            Key={"pk": {"S": message_id + _AFTER}},
+            UpdateExpression="SET trace = list_append(if_not_exists(trace, :none), :hops),"
+            f" expires_at = if_not_exists(expires_at, :expires){more}",
+            ConditionExpression=condition,
             ExpressionAttributeValues={
-                ":hops": _hops([*hops.values()]),
-                ":keys": {"SS": [*hops]},
-                **{name: {"S": key} for name, key in keys.items()},
+                **values,
+                ":hops": _hops(hops),
+                ":none": {"L": []},
+                ":expires": {"N": str(expires)},
             },
-            ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            **options,
         )
 
     def read(self, message_id: str) -> Message | None:
@@ -191,8 +214,9 @@ class Ledger:
 
     def read_all(self, message_ids: Iterable[str]) -> dict[str, Message]:
         """Those of these messages that have a row, by id, read consistently."""
-        rows = read_rows(self._client, self._table, message_ids)
-        return {key: _message(row) for key, row in rows.items()}
+        ids = [*dict.fromkeys(message_ids)]
+        rows = read_rows(self._client, self._table, [key for one in ids for key in (one, one + _AFTER)])
+        return {one: _message(rows[one], rows.get(one + _AFTER)) for one in ids if one in rows}
 
     def of_visit(self, visit_id: str) -> list[str]:
         """Ids of the newest hundred messages of a visit, newest first."""
@@ -216,7 +240,6 @@ class Ledger:
             ":integration": {"S": job.integration},
             ":created": {"S": iso(job.decided_at)},
             ":none": {"S": ""},
-            ":empty": {"M": {}},
             ":expires": {"N": str(int(job.decided_at.timestamp()) + self._retention)},
         }
 
@@ -225,15 +248,14 @@ class Ledger:
         message_id: str,
         update: str,
         values: Mapping[str, AttributeValueTypeDef],
-        names: Mapping[str, str] | None = None,
-        condition: str = "",
+        names: Mapping[str, str],
     ) -> None:
         self._client.update_item(
             TableName=self._table,
             Key={"pk": {"S": message_id}},
             UpdateExpression=update,
-            ConditionExpression="attribute_exists(#pk)" + condition,
-            ExpressionAttributeNames={"#pk": "pk", **(names or {})},
+            ConditionExpression="attribute_exists(pk)",
+            ExpressionAttributeNames=names,
             ExpressionAttributeValues=values,
         )
 
@@ -241,7 +263,7 @@ class Ledger:
 _CREATE = (
     "SET #trigger = :trigger, visit_id = :visit, profile_id = :profile, campaign = :campaign, delivery = :delivery,"
     " integration = :integration, created_at = :created, expires_at = :expires,"
-    " esp_message_id = if_not_exists(esp_message_id, :none), engagements = if_not_exists(engagements, :empty)"
+    " esp_message_id = if_not_exists(esp_message_id, :none)"
 )
 
 
@@ -249,7 +271,9 @@ def _hops(hops: Sequence[Hop]) -> AttributeValueTypeDef:
     return {"L": [{"S": hop.model_dump_json(exclude_defaults=True)} for hop in hops]}
 
 
-def _message(item: Row) -> Message:
+def _message(item: Row, after: Row | None = None) -> Message:
+    later: Row = after or {}
+    hops = [*item["trace"]["L"], *(later["trace"]["L"] if later else ())]
     return Message(
         id=item["pk"]["S"],
         status=item["status"]["S"],  # type: ignore[arg-type]  # written by this class only
@@ -263,8 +287,8 @@ def _message(item: Row) -> Message:
         attempts=int(item["attempts"]["N"]) if "attempts" in item else 0,
         lease_until=float(item["lease_until"]["N"]) if "lease_until" in item else 0,
         esp_message_id=item["esp_message_id"]["S"],
-        trace=tuple(Hop.model_validate_json(hop["S"]) for hop in item["trace"]["L"]),
-        engagements=texts(item["engagements"]),
+        trace=tuple(sorted((Hop.model_validate_json(hop["S"]) for hop in hops), key=lambda hop: hop.at)),
+        engagements={key: value["S"] for key, value in later.items() if key.startswith("e_")},
     )
 
 

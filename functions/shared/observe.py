@@ -20,7 +20,7 @@ Handler = Callable[[dict[str, object], object], object]
 
 
 def observed(handler: Handler) -> Handler:
-    """Wraps a Lambda handler: logs what it called at the end of each invocation, also of a failed one."""
+    """Wraps a Lambda handler: at log level DEBUG it says what each invocation called, also a failed one."""
 
     @functools.wraps(handler)
     def wrapper(event: dict[str, object], context: object) -> object:
@@ -28,7 +28,7 @@ def observed(handler: Handler) -> Handler:
         try:
             return handler(event, context)
         finally:
-            logger.info("invocation", calls=take_calls())
+            logger.debug("invocation", calls=take_calls())
 
     return wrapper
 

@@ -37,7 +37,7 @@ def sent(aws: Aws) -> list[MessageJob]:
 
 
 def row(app: App, key: str = KEY) -> Visit:
-    visit = app.bench.visits.read(key)
+    visit = app.desk.visits.read(key)
     assert visit is not None
     return visit
 
@@ -55,7 +55,7 @@ def counting(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> App:
     monkeypatch.setattr(handler, "utc_now", aws.clock)
     handler._app.cache_clear()
     app = handler._app()
-    app.bench.triggers.all()
+    app.desk.triggers.all()
     take_calls()
     return app
 
@@ -68,14 +68,14 @@ def test_an_abandoned_cart_becomes_one_message(app: App, aws: Aws) -> None:
     (job,) = sent(aws)
     assert job.message_id == message_id("cart", KEY, ADDED.id)
     assert (job.decided, job.context["cart"]) == ("send", [{"product_id": "lamp", "quantity": 2}])
-    assert app.bench.profiles.find([("email", "ada@example.com"), ("user_id", "u1")]) == [job.profile_id]
+    assert app.desk.profiles.find([("email", "ada@example.com"), ("user_id", "u1")]) == [job.profile_id]
     assert (row(app).due_at, row(app).outbox, row(app).consumed) == (None, (), {"cart": ADDED.at})
 
 
 def test_what_is_told_of_a_person_is_in_the_profile(app: App, aws: Aws) -> None:
     older = tracker_event("Signed In", -60, user_id="u1", traits={"first_name": "A.", "last_name": "Lovelace"})
     handed(app, aws, arrived(LOGIN), arrived(older))
-    (profile,) = app.bench.profiles.get_all(app.bench.profiles.find([("user_id", "u1")])).values()
+    (profile,) = app.desk.profiles.get_all(app.desk.profiles.find([("user_id", "u1")])).values()
     assert profile.attributes == {"email": "Ada@Example.com", "first_name": "Ada", "last_name": "Lovelace"}
 
 
@@ -195,7 +195,7 @@ def test_a_batch_that_cannot_be_read_at_all_comes_back_after_a_delay_of_its_own(
     def down(*_: object) -> dict[str, Visit]:
         raise RuntimeError("DynamoDB is down")
 
-    monkeypatch.setattr(type(app.bench.visits), "read_all", down)
+    monkeypatch.setattr(type(app.desk.visits), "read_all", down)
     event = aws.delivery("events", arrived(ADDED), arrived(LOGIN))
     records: Any = event["Records"]
     assert app.invoked(event) == {"batchItemFailures": [{"itemIdentifier": r["messageId"]} for r in records]}
@@ -204,15 +204,15 @@ def test_a_batch_that_cannot_be_read_at_all_comes_back_after_a_delay_of_its_own(
 def test_two_at_once_lose_nothing(app: App, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another invocation writes the row between our read and our write, for each of the first two tries."""
     rival = compose(settings_of(aws), aws.dynamodb, aws.sqs, aws.clock)
-    writes = type(app.bench.visits).write
+    writes = type(app.desk.visits).write
     turns = iter([2, 3])
 
     def write(self: Any, visit: Visit) -> Visit | None:
-        if self is app.bench.visits and (second := next(turns, None)):
+        if self is app.desk.visits and (second := next(turns, None)):
             handed(rival, aws, arrived(tracker_event("Product Added", second)))
         return writes(self, visit)
 
-    monkeypatch.setattr(type(app.bench.visits), "write", write)
+    monkeypatch.setattr(type(app.desk.visits), "write", write)
     handed(app, aws, arrived(ADDED))
     assert [event.id for event in row(app).events] == ["Product Added@1", "Product Added@2", "Product Added@3"]
 
@@ -234,7 +234,7 @@ def test_a_visit_costs_one_read_and_one_write(counting: App, aws: Aws) -> None:
 
 
 def test_through_the_entry_point(counting: App, aws: Aws) -> None:
-    assert counting.bench.clock is aws.clock
+    assert counting.desk.clock is aws.clock
     body = (EVENTS / "events.json").read_text()
     assert handler.handle(aws.delivery("events", body), None) == {"batchItemFailures": []}
     aws.clock.forward(2 * 3600)

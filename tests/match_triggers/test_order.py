@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from match_triggers.arrivals import arrive
-from match_triggers.bench import Bench
+from match_triggers.desk import Desk
 from match_triggers.firing import fire
 from shared.catalogue import Catalogue, Versioned
 from shared.definitions import Trigger
@@ -86,7 +86,7 @@ class Site:
     def __init__(self) -> None:
         self.clock = Now(START + timedelta(seconds=900))
         self.visits, self.messages, self.timers = MemoryVisits(), MemoryQueue(), MemoryQueue()
-        self.bench = Bench(
+        self.desk = Desk(
             visits=cast("Visits", self.visits),
             profiles=cast("Profiles", MemoryProfiles()),
             triggers=cast("Catalogue[Trigger]", MemoryCatalogue()),
@@ -98,15 +98,15 @@ class Site:
 
     def post(self, *jobs: EventsJob) -> None:
         """Events arrive, and timers go off for whatever is due by now."""
-        arrive(self._batch(jobs, EventsJob), self.bench)
+        arrive(self._batch(jobs, EventsJob), self.desk)
         due = [visit.id for visit in self.visits.rows.values() if visit.due_at and visit.due_at <= self.clock()]
-        fire(self._batch([TimerJob(visit_id=visit_id) for visit_id in due], TimerJob), self.bench)
+        fire(self._batch([TimerJob(visit_id=visit_id) for visit_id in due], TimerJob), self.desk)
 
     def decisions(self) -> list[tuple[object, ...]]:
         """What was decided once time has gone by, without what legitimately depends on when events came in."""
         while pending := [visit for visit in self.visits.rows.values() if visit.due_at]:
             self.clock.at = max(self.clock.at, min(visit.due_at for visit in pending if visit.due_at))
-            fire(self._batch([TimerJob(visit_id=visit.id) for visit in pending], TimerJob), self.bench)
+            fire(self._batch([TimerJob(visit_id=visit.id) for visit in pending], TimerJob), self.desk)
         jobs = [cast("MessageJob", job) for job in self.messages.sent]
         return sorted((j.message_id, j.decided, j.reason, j.profile_id, j.begins_at, str(j.context)) for j in jobs)
 

@@ -21,7 +21,7 @@ TRIES = 5
 
 
 @dataclass(frozen=True)
-class Bench:
+class Desk:
     """What matching needs."""
 
     visits: Visits
