@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from match_triggers.desk import TRIES, Desk
 from match_triggers.deciding import job_of
+from match_triggers.desk import TRIES, Desk
 from match_triggers.matching import Episode, episodes, next_due
 from shared.catalogue import Versioned
 from shared.definitions import Trigger
