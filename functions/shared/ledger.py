@@ -1,7 +1,7 @@
 """The ledger: what became of each message, from the decision to its last engagement, with its trace.
 
-A message has a row of its own until it is sent, and a second one, under its id and `#after`, for all that comes then. Writing a row
-costs by its whole size, and most writes come after the send: one row for everything would cost twice as much.
+A message has a row of its own until it is sent, and a second one, under its id and `#after`, for all that comes then. Writing a
+row costs by its whole size, and most writes come after the send: one row for everything would cost twice as much.
 """
 
 from __future__ import annotations
