@@ -34,7 +34,7 @@ check: $(READY) ## format, lint, types, layers, and the tests that build nothing
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	PYTHONPATH=functions .venv/bin/lint-imports --no-logo
-	.venv/bin/mypy & mypy=$$!; .venv/bin/pytest -n 2 --dist loadscope -m 'not deployed and not built' || { wait $$mypy; exit 1; }; wait $$mypy
+	.venv/bin/mypy & mypy=$$!; .venv/bin/pytest -n 4 --dist worksteal -m 'not deployed and not built' || { wait $$mypy; exit 1; }; wait $$mypy
 
 bench: $(READY) ## measure: bundles, throughput, calls to AWS and their list price
 	@.venv/bin/python -m tests.bench
