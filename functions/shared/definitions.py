@@ -201,7 +201,7 @@ class Integration(Definition):
 
 
 class Destination(Definition):
-    """A CRM that engagements are written to. `name` is one of the deployment's `crm_destinations`."""
+    """A CRM that engagements are written to. `name` is one of the deployment's `destinations`."""
 
     connector: Literal["dynamics"] = "dynamics"
     url: Url
