@@ -12,7 +12,7 @@ from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
 from shared.aws import take_calls
 
-logger = Logger(service="sendbridge", log_uncaught_exceptions=True)
+logger = Logger(service="sendbridge")
 
 NAMESPACE = "Sendbridge"
 

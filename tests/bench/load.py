@@ -155,13 +155,16 @@ def _taken(world: World, prefix: str) -> list[str]:
 
 
 def _own(meter: Meter, people: Iterable[str]) -> list[dict[str, Any]]:
+    """The messages of these people: what the ledger keeps of each after the send is put under `after`."""
     visits = {f"browser-{person}" for person in people}
-    return [row for row in meter.rows("messages") if any(part in visits for part in row["visit_id"]["S"].split("#"))]
+    rows = {row["pk"]["S"]: row for row in meter.rows("messages")}
+    own = (row for row in rows.values() if visits & set(row.get("visit_id", {"S": ""})["S"].split("#")))
+    return [{**row, "after": rows.get(f"{row['pk']['S']}#after", {})} for row in own]
 
 
 def _recorded(meter: Meter, people: Sequence[str], number: int) -> list[dict[str, Any]]:
-    """The rows of the ledger that have this many engagements."""
-    return [row for row in _own(meter, people) if len(row["engagements"]["M"]) >= number]
+    """The messages that have this many engagements."""
+    return [row for row in _own(meter, people) if sum(key.startswith("e_") for key in row["after"]) >= number]
 
 
 def _on_timelines(meter: Meter, people: Sequence[str]) -> list[dict[str, Any]]:
@@ -170,7 +173,7 @@ def _on_timelines(meter: Meter, people: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _trace(row: dict[str, Any]) -> list[dict[str, Any]]:
-    return [json.loads(hop["S"]) for hop in row["trace"]["L"]]
+    return [json.loads(hop["S"]) for part in (row, row["after"]) if part for hop in part["trace"]["L"]]
 
 
 def _figure(row: dict[str, Any], name: str) -> float:

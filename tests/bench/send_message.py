@@ -153,7 +153,7 @@ def _written(body: Any) -> object:
         return {}
     columns = ("trigger", "campaign", "delivery", "integration", "visit", "profile")
     row = {f"{column}_id" if column in ("visit", "profile") else column: values[f":{column}"] for column in columns}
-    fresh = {"status": {"S": "sending"}, "esp_message_id": {"S": ""}, "engagements": {"M": {}}, "trace": values[":hops"]}
+    fresh = {"status": {"S": "sending"}, "esp_message_id": {"S": ""}, "trace": values[":hops"]}
     numbers = {"attempts": {"N": "1"}, "unsettled": {"N": "1"}, "lease_until": values[":until"]}
     return {"Attributes": {"pk": body["Key"]["pk"], "created_at": values[":created"], **row, **fresh, **numbers}}
 
