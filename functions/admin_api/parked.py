@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from shared.clock import iso
 from shared.errors import BadRequest
+from shared.queues import SENT_AT_ONCE, packed
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -23,8 +24,6 @@ AT_MOST = 200
 _SHOWN = 4096
 _HIDDEN = 60
 """Seconds for which items are hidden from others while we have them: if we are killed, they come back after that."""
-_BATCH = 10
-_BATCH_BYTES = 200_000
 
 
 class Parked:
@@ -98,7 +97,7 @@ class Parked:
         while len(taken) < limit and self._monotonic() < deadline:
             messages = self._client.receive_message(
                 QueueUrl=url,
-                MaxNumberOfMessages=_BATCH,
+                MaxNumberOfMessages=SENT_AT_ONCE,
                 VisibilityTimeout=_HIDDEN,
                 WaitTimeSeconds=1,  # asks every server of the queue, which a wait of 0 does not
                 MessageAttributeNames=["reason", "parked_at"],
@@ -151,15 +150,4 @@ def _shown(queue: str, message: MessageTypeDef, reason: str) -> dict[str, JsonVa
 
 
 def _batches(messages: list[MessageTypeDef]) -> Iterator[list[MessageTypeDef]]:
-    """At most ten messages and `_BATCH_BYTES` a request, but at least one."""
-    batch: list[MessageTypeDef] = []
-    size = 0
-    for message in messages:
-        length = len(message["Body"].encode())
-        if batch and (len(batch) == _BATCH or size + length > _BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(message)
-        size += length
-    if batch:
-        yield batch
+    return packed(messages, lambda message: len(message["Body"].encode()), most=SENT_AT_ONCE)

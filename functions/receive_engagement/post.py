@@ -15,7 +15,7 @@ from shared.definitions import Integration
 from shared.errors import BadRequest
 from shared.jobs import Engagement, EngagementsJob
 from shared.problem import answer, raw_body
-from shared.queues import MAX_BODY, Queue, as_text
+from shared.queues import MAX_BODY, Queue, as_text, packed
 
 MAX_POST = 5_000_000
 """Bytes of a post."""
@@ -59,16 +59,7 @@ def receive(event: dict[str, object], intake: Intake) -> dict[str, object]:
 
 def _jobs(engagements: Sequence[Engagement]) -> Iterator[EngagementsJob]:
     """As few queue messages as hold them all."""
-    some: list[Engagement] = []
-    size = 0
-    for engagement in engagements:
-        length = len(as_text(engagement).encode()) + 1
-        if some and (len(some) == _TOGETHER or size + length > MAX_BODY):
-            yield EngagementsJob(engagements=tuple(some))
-            some, size = [], 0
-        some.append(engagement)
-        size += length
-    if some:
+    for some in packed(engagements, lambda one: len(as_text(one).encode()) + 1, most=_TOGETHER):
         yield EngagementsJob(engagements=tuple(some))
 
 

@@ -21,7 +21,7 @@ from shared.definitions import Tracker
 from shared.errors import BadRequest
 from shared.jobs import EventsJob, TrackerEvent
 from shared.problem import answer, raw_body
-from shared.queues import MAX_BODY, Queue, as_text
+from shared.queues import MAX_BODY, Queue, as_text, packed
 
 LARGEST_POST = 1_000_000
 
@@ -109,22 +109,8 @@ def _jobs(events: Sequence[TrackerEvent]) -> Iterator[EventsJob]:
 
 def _parcels(tracker: str, rejected: Sequence[Rejected]) -> Iterator[tuple[str, str]]:
     """The rejected events as bodies to park, a few in each, with the reason of the first."""
-    for some in _runs(rejected):
+    # As text within JSON an event may double, and its field and reason stand beside it.
+    for some in packed(rejected, lambda one: 2 * len(one.raw) + 1_000, most=len(rejected)):
         events: list[JsonValue] = [_shown(one) | {"event": one.raw} for one in some]
         more = f" (and {len(some) - 1} more)" if len(some) > 1 else ""
         yield json.dumps({"tracker": tracker, "rejected": events}), f"{some[0].field}: {some[0].reason}{more}"
-
-
-def _runs(rejected: Sequence[Rejected]) -> Iterator[list[Rejected]]:
-    run: list[Rejected] = []
-    size = 0
-    for one in rejected:
-        # As text within JSON an event may double, and its field and reason stand beside it.
-        length = 2 * len(one.raw) + 1_000
-        if run and size + length > MAX_BODY:
-            yield run
-            run, size = [], 0
-        run.append(one)
-        size += length
-    if run:
-        yield run

@@ -6,7 +6,7 @@ A record ends in one of three ways: done; to be retried after a delay of its own
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
@@ -26,11 +26,14 @@ if TYPE_CHECKING:
 MAX_BODY = 200_000
 """Bytes of one queue message that we fill: below SQS's smallest limit (262,144), with room for attributes."""
 
-_SEND_AT_ONCE = 10
+SENT_AT_ONCE = 10
+"""Messages of one request, as SQS allows."""
+
 _MAX_DELAY = 900
 _MAX_VISIBILITY = 43_200
 
 B = TypeVar("B", bound=BaseModel)
+T = TypeVar("T")
 
 
 class Randomness(Protocol):
@@ -82,7 +85,7 @@ class Queue:
         )
 
     def _send(self, entries: Sequence[Entry]) -> None:
-        for run in _runs(entries):
+        for run in packed(entries, lambda entry: len(entry["MessageBody"].encode()), most=SENT_AT_ONCE):
             answer = self._client.send_message_batch(QueueUrl=self.url, Entries=run)
             if failed := answer.get("Failed"):
                 raise Transient(f"SQS refused {len(failed)} of {len(run)} messages: {failed[0].get('Code')}")
@@ -104,16 +107,16 @@ def _why(reason: str, clock: Clock) -> dict[str, MessageAttributeValueTypeDef]:
     }
 
 
-def _runs(entries: Sequence[Entry]) -> Iterable[list[Entry]]:
-    """At most ten entries and `MAX_BODY` bytes a request."""
-    run: list[Entry] = []
+def packed(items: Iterable[T], size_of: Callable[[T], int], *, most: int) -> Iterator[list[T]]:
+    """The items in runs of at most `most` and `MAX_BODY` bytes, in their order; an item that is larger alone in its run."""
+    run: list[T] = []
     size = 0
-    for entry in entries:
-        length = len(entry["MessageBody"].encode())
-        if run and (len(run) == _SEND_AT_ONCE or size + length > MAX_BODY):
+    for item in items:
+        length = size_of(item)
+        if run and (len(run) == most or size + length > MAX_BODY):
             yield run
             run, size = [], 0
-        run.append(entry)
+        run.append(item)
         size += length
     if run:
         yield run
