@@ -132,6 +132,10 @@ class _Play:
         self.say(f"{name}'s timeline in Dynamics: {', '.join(f'{n} {kind}' for kind, n in sorted(seen.items())) or 'empty'}")
         if dict(seen) != wanted:
             self._miss(f"{name}'s timeline has {dict(seen)} instead of {wanted}")
+        for activity in _activities(self.world, contact):
+            lacking = [column for column in _columns(activity["activitytypecode"]) if not activity.get(column)]
+            if lacking:
+                self._miss(f"{name}'s {activity['activitytypecode']} has no {', '.join(lacking)}")
 
     def _check_mirror(self, name: str) -> None:
         url = mirror_url(self.outcome.traces[name])
@@ -192,8 +196,20 @@ def describe(message: Message) -> str:
 
 
 def _timeline(world: World, contact: str) -> Counter[str]:
-    activities: Any = world.vendors.crm.ask(f"timeline/{contact}")
-    return Counter(activity["activitytypecode"] for activity in activities)
+    return Counter(activity["activitytypecode"] for activity in _activities(world, contact))
+
+
+def _activities(world: World, contact: str) -> list[dict[str, Any]]:
+    found: Any = world.vendors.crm.ask(f"timeline/{contact}")
+    return list(found)
+
+
+def _columns(kind: str) -> list[str]:
+    """What an activity of this kind must tell, besides whose timeline it is on."""
+    if kind == "task":
+        return ["subject", "owner", "scheduledend"]
+    columns = ["subject", "owner", "sb_campaignname", "sb_deliveryname", "sb_eventdate", "sb_mirrorpageurl"]
+    return [*columns, "sb_trackingurl"] if kind == "sb_emailclick" else columns
 
 
 def mirror_url(message: Message) -> str:
