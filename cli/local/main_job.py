@@ -17,7 +17,7 @@ from cli.local.world import Say, World
 from tests.sandbox.tracker import Break, Tracker
 
 SCRIPT = ROOT / "events" / "main_job.json"
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds after the last post within which everything must have happened."""
 
 T = TypeVar("T")
