@@ -151,7 +151,18 @@ class FaultLayer:
         async def noting(message: Message) -> None:
             if message["type"] == "http.response.start":
                 call.status = message["status"]
+            elif not message.get("more_body"):
+                end()  # before the client can know, and ask what we counted
             await send(message)
+
+        ended = False
+
+        def end() -> None:
+            nonlocal ended
+            if not ended:
+                ended = True
+                call.seconds = round(clock.real() - call.time, 6)
+                traffic.end(call.status)
 
         self.faults.calls.append(call)
         traffic.begin()
@@ -161,8 +172,7 @@ class FaultLayer:
             with suppress(ClientDisconnect):  # gone before its body was read: nothing to answer
                 await self._play(fault, scope, receive, noting)
         finally:
-            call.seconds = round(clock.real() - call.time, 6)
-            traffic.end(call.status)
+            end()
 
     async def _play(self, fault: Fault | None, scope: Scope, receive: Receive, send: Send) -> None:
         if fault is None:
