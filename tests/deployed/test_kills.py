@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,8 +65,9 @@ def test_nothing_is_lost_and_nothing_is_done_twice(deployed: World, shop: Shop) 
             killed.update([name] if (name := kill_one(deployed, chance)) else [])
     everybody = Counter(shop.email(number) for number in contacts)
     assert until(shop.inbox, lambda inbox: sum(inbox.values()) >= len(everybody), 180) == everybody
-    for contact in contacts.values():
-        assert until(lambda c=contact: shop.timeline(c), lambda seen: sum(seen.values()) >= 4, 180) == FULL  # type: ignore[misc]
+    for number, contact in contacts.items():
+        seen = until(lambda c=contact: shop.timeline(c), lambda seen: sum(seen.values()) >= 4, 240)  # type: ignore[misc]
+        assert seen == FULL, _evidence(shop, number)
     time.sleep(5)
     assert shop.inbox() == everybody
     assert all(shop.timeline(contact) == FULL for contact in contacts.values())
@@ -73,6 +75,20 @@ def test_nothing_is_lost_and_nothing_is_done_twice(deployed: World, shop: Shop) 
         assert [trace["status"] for trace in shop.traces(number)] == ["sent"]
     assert sum(killed.values()) >= 20, killed
     assert len(killed) >= 4, killed
+
+
+def _evidence(shop: Shop, number: int) -> str:
+    """Where something stopped: the message's trace, what is parked, and what the ESP could not deliver."""
+    [trace] = shop.traces(number)
+    hops = "\n".join(
+        f"{hop['at']} {hop['hop']} {hop['what']} {hop.get('reason', '')} {hop.get('data', {})}" for hop in trace["trace"]
+    )
+    deliveries: Any = shop.esp.ask("deliveries")
+    undelivered = [one for one in deliveries if one["outcome"] != "delivered"]
+    posts = [one for one in deliveries if trace["esp_message_id"] in one["body"]]
+    waiting = shop.world.sendbridge("doctor", accept=(0, 1))
+    parts = {"trace": hops, "parked": shop.parked(), "undelivered": undelivered, "posts": posts, "doctor": waiting}
+    return "\n".join(f"{name}: {part}" for name, part in parts.items())
 
 
 def _abandon_despite_kills(shop: Shop, people: range) -> None:
