@@ -46,6 +46,7 @@ def job_of(visit: Visit, episode: Episode, profiles: Sequence[str], now: datetim
     return MessageJob(
         message_id=message_id(trigger.name, visit.id, episode.first.id),
         trigger=trigger.name,
+        trigger_version=episode.trigger.version,
         visit_id=visit.id,
         profile_id=what.profile_id,
         decided=what.decided,
@@ -91,8 +92,7 @@ def _hops(episode: Episode, what: Verdict, now: datetime) -> Iterable[Hop]:
         yield _received(first if event == first.id else last)
     if episode.excluded is not None:
         yield _received(episode.excluded)
-    matched: dict[str, JsonValue] = {"trigger": trigger.name, "version": episode.trigger.version, "first_event": first.id}
-    yield Hop(at=last.matched_at, hop="match_triggers", what="matched", data=matched)
+    yield Hop(at=last.matched_at, hop="match_triggers", what="matched", data={"trigger": trigger.name, "first_event": first.id})
     timer: dict[str, JsonValue] = {
         "due_at": iso(episode.due_at),
         "fired_at": iso(now),

@@ -34,17 +34,27 @@ class Versioned(Generic[D]):
 class Catalogue(Generic[D]):
     """All current definitions of one kind, by name. `secrets` is given where secret fields are needed."""
 
-    def __init__(self, model: type[D], source: Definitions, secrets: Secrets | None) -> None:
-        self._model, self._kind = model, kind_of(model)
-        self._source, self._secrets = source, secrets
+    def __init__(
+        self,
+        model: type[D],
+        kind: str,
+        *,
+        table: str,
+        dynamodb: DynamoDBClient,
+        clock: Clock,
+        ttl: float,
+        secrets: Secrets | None = None,
+    ) -> None:
+        self._model, self._kind = model, kind
+        self._table, self._dynamodb, self._clock, self._ttl, self._secrets = table, dynamodb, clock, ttl, secrets
         self._read_at = float("-inf")
         self._current: dict[str, Versioned[D]] = {}
         self._invalid: dict[str, str] = {}
 
     def all(self) -> Mapping[str, Versioned[D]]:
         """Every current definition, read again when older than `ttl` seconds."""
-        now = self._source.clock().timestamp()
-        if now - self._read_at >= self._source.ttl:
+        now = self._clock().timestamp()
+        if now - self._read_at >= self._ttl:
             self._current, self._invalid = self._load_all()
             self._read_at = now
         return self._current
@@ -73,8 +83,8 @@ class Catalogue(Generic[D]):
         return valid, invalid
 
     def _rows(self) -> list[tuple[str, int, str]]:
-        pages = self._source.dynamodb.get_paginator("query").paginate(
-            TableName=self._source.table,
+        pages = self._dynamodb.get_paginator("query").paginate(
+            TableName=self._table,
             KeyConditionExpression="pk = :kind",
             ExpressionAttributeValues={":kind": {"S": self._kind}},
         )
@@ -109,7 +119,15 @@ class Definitions:
 
     def catalogue(self, model: type[D], *, secrets: bool = True) -> Catalogue[D]:
         """The catalogue of one kind; `secrets=False` where its secret fields are not needed."""
-        return Catalogue(model, self, self.secrets if secrets else None)
+        return Catalogue(
+            model,
+            kind_of(model),
+            table=self.table,
+            dynamodb=self.dynamodb,
+            clock=self.clock,
+            ttl=self.ttl,
+            secrets=self.secrets if secrets else None,
+        )
 
 
 def unmask(body: JsonValue, values: Mapping[str, JsonValue], path: str = "") -> JsonValue:

@@ -60,6 +60,7 @@ class MessageJob(_Job):
 
     message_id: str
     trigger: str
+    trigger_version: int
     visit_id: str
     profile_id: str | None
     decided: Literal["send", "skip"]

@@ -16,6 +16,7 @@ def _messages(aws: Aws) -> None:
         job = MessageJob(
             message_id=f"m_{number}",
             trigger="cart",
+            trigger_version=1,
             visit_id=visit,
             profile_id=None,
             decided="skip",

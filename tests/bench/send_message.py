@@ -108,6 +108,7 @@ def _job(number: int) -> MessageJob:
     return MessageJob(
         message_id=f"m_{number:032x}",
         trigger="abandoned",
+        trigger_version=1,
         visit_id=f"shop#a#{number}",
         profile_id=_person(number),
         decided="send",

@@ -25,6 +25,7 @@ def _skipped(aws: Aws) -> None:
     job = MessageJob(
         message_id=MESSAGE,
         trigger="abandoned_cart",
+        trigger_version=1,
         visit_id="shop#a#browser-1",
         profile_id=None,
         decided="skip",

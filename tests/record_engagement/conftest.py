@@ -62,6 +62,7 @@ class World:
         job = MessageJob(
             message_id=f"m_{name}",
             trigger="cart",
+            trigger_version=1,
             visit_id=f"shop#a#{name}",
             profile_id=self.people[name],
             decided="send",

@@ -150,6 +150,7 @@ class World:
         values: dict[str, object] = {
             "message_id": "m_1",
             "trigger": "abandoned",
+            "trigger_version": 1,
             "visit_id": "shop#a#1",
             "profile_id": changes["profile_id"] if "profile_id" in changes else self.person(),
             "decided": "send",

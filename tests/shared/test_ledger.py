@@ -19,6 +19,7 @@ def job(aws: Aws, **changes: object) -> MessageJob:
     values: dict[str, object] = {
         "message_id": "m_1",
         "trigger": "cart",
+        "trigger_version": 1,
         "visit_id": "shop#a#1",
         "profile_id": "p_1",
         "decided": "send",

@@ -82,6 +82,7 @@ class World:
         job = MessageJob(
             message_id=message_id,
             trigger="cart",
+            trigger_version=1,
             visit_id="shop#a#1",
             profile_id=profile,
             decided="send",
