@@ -22,9 +22,10 @@ from admin_api.settings import Settings
 from admin_api.store import Body, Store, Stored
 from connectors.registry import CRMS
 from shared import aws
+from shared.auth import OAuth2
 from shared.catalogue import unmask
 from shared.clock import Clock
-from shared.definitions import KINDS, Definition, Destination, Integration, Kind, OAuth2, Trigger
+from shared.definitions import KINDS, Definition, Destination, Integration, Kind, Trigger
 from shared.errors import Misconfigured, SendbridgeError, Transient
 from shared.exchange import Request, Response, run
 from shared.http import Http

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from pydantic import JsonValue
 
 from shared.addresses import check_url
-from shared.definitions import Definition, Destination, Integration, Kind, OAuth2, Template, Tracker
+from shared.auth import OAuth2
+from shared.definitions import Definition, Destination, Integration, Kind, Template, Tracker
 from shared.errors import BadRequest, Misconfigured, Permanent
 from shared.signatures import standard_webhook_key
 from shared.validation import Fault, references_of
@@ -64,9 +65,9 @@ def signing_secrets(definition: Definition) -> Iterator[tuple[str, str]]:
     """The secrets that somebody signs with, with their fields."""
     if isinstance(definition, Tracker):
         yield from ((f"secrets.{i}", secret.get_secret_value()) for i, secret in enumerate(definition.secrets))
-    if isinstance(definition, Integration):
-        secrets = definition.webhook.secrets
-        yield from ((f"webhook.secrets.{i}", secret.get_secret_value()) for i, secret in enumerate(secrets))
+    webhook = definition.webhook if isinstance(definition, Integration) else None
+    if webhook is not None and webhook.signature == "standard_webhooks":
+        yield from ((f"webhook.secrets.{i}", secret.get_secret_value()) for i, secret in enumerate(webhook.secrets))
 
 
 def _queue(definition: Definition, destinations: set[str]) -> Iterator[Fault]:

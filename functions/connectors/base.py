@@ -21,6 +21,8 @@ class Post:
 
     headers: Mapping[str, str] = dataclasses.field(repr=False)
     body: bytes = dataclasses.field(repr=False)
+    url: str = dataclasses.field(default="", repr=False)
+    """The address that was posted to, as the one who posted it knows it: some sign it."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from shared.errors import Misconfigured
 
 if TYPE_CHECKING:
     from connectors.crms.dynamics import Dynamics
-    from connectors.esps.rest import RestEsp
+    from connectors.esps.base import Esp
 
 C = TypeVar("C")
 
@@ -43,10 +43,10 @@ TRACKERS: Family[TrackerConnector] = Family(
     },
 )
 
-ESPS: Family[type[RestEsp]] = Family(
+ESPS: Family[Esp] = Family(
     "ESP",
     {
-        "rest": "connectors.esps.rest:RestEsp",
+        "rest": "connectors.esps.rest:CONNECTOR",
     },
 )
 

@@ -8,13 +8,15 @@ from typing import cast
 
 from pydantic import JsonValue
 
+from connectors.base import Post
+from connectors.esps.webhooks import read_post
 from connectors.registry import ESPS
 from shared.catalogue import Catalogue
 from shared.clock import Clock
 from shared.definitions import Integration
 from shared.errors import BadRequest
 from shared.jobs import Engagement, EngagementsJob
-from shared.problem import answer, raw_body
+from shared.problem import answer, raw_body, url_of
 from shared.queues import MAX_BODY, Queue, as_text, packed
 
 MAX_POST = 5_000_000
@@ -48,9 +50,8 @@ def receive(event: dict[str, object], intake: Intake) -> dict[str, object]:
     if found is None:
         raise BadRequest("there is no integration of this name", field="integration", status=404)
     integration = found.definition
-    parsed = ESPS.load(integration.connector)().events(
-        integration, {name.lower(): value for name, value in headers.items()}, raw_body(event, MAX_POST), intake.clock
-    )
+    post = Post({name.lower(): value for name, value in headers.items()}, raw_body(event, MAX_POST), url_of(event))
+    parsed = read_post(ESPS.load(integration.connector), integration, post, intake.clock)
     intake.engagements.send_all(_jobs(parsed.engagements))
     intake.parked.park_all(_to_park(parsed.problems), intake.clock)
     rejected: list[JsonValue] = [{"index": index, "reason": reason} for index, reason, _ in parsed.problems[:_PARKED_SINGLY]]

@@ -8,9 +8,10 @@ from functools import cache
 from refresh_tokens.renewal import renew_all
 from refresh_tokens.settings import Settings
 from shared import aws
+from shared.auth import OAuth2
 from shared.catalogue import Definitions
 from shared.clock import utc_now
-from shared.definitions import Destination, Integration, OAuth2
+from shared.definitions import Destination, Integration
 from shared.http import Http
 from shared.observe import count, logger, observed
 from shared.secrets import Secrets

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from shared.definitions import OAuth2
+from shared.auth import OAuth2
 from shared.errors import SendbridgeError
 from shared.tokens import Token, Tokens
 

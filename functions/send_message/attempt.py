@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from pydantic import JsonValue
 
+from connectors.esps.base import Outgoing
 from connectors.registry import ESPS
 from send_message.content import render_content
 from send_message.outbox import Outbox, circuit
@@ -31,7 +32,7 @@ from shared.observe import count, logger
 from shared.profiles import Profile
 
 if TYPE_CHECKING:
-    from connectors.esps.rest import Sent
+    from connectors.esps.base import Sent
 
 
 @dataclass
@@ -67,7 +68,7 @@ class Attempt:
 
     @property
     def _has_key(self) -> bool:
-        return bool(self.integration.idempotency_header)
+        return bool(self.integration.idempotency_header or self.integration.idempotency_path)
 
     def _content(self) -> Content:
         """What to send: as it was if it may have been sent already, else rendered now and kept."""
@@ -81,8 +82,13 @@ class Attempt:
 
     def _post(self, content: Content) -> Sent:
         integration = self.integration
-        exchange = ESPS.load(integration.connector).send(integration, content.body, self.job.message_id, self.outbox.clock)
-        return run(exchange, self.outbox.tokens.authorised("integration", integration.name, integration.auth, self._counted))
+        outgoing = Outgoing(self.job.message_id, integration.url, content.body)
+        exchange = ESPS.load(integration.connector).send(integration, [outgoing], self.outbox.clock)
+        send = self.outbox.tokens.authorised("integration", integration.name, integration.auth, self._counted)
+        [outcome] = run(exchange, send).outcomes
+        if isinstance(outcome, SendbridgeError):
+            raise outcome
+        return outcome
 
     def _counted(self, request: Request) -> Response:
         self.posts += 1

@@ -5,57 +5,32 @@ A secret field is `SecretStr`: its value lives in Secrets Manager, the table's r
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, SecretStr, StringConstraints, model_validator
+from pydantic import Field, JsonValue, SecretStr, StringConstraints, model_validator
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+", max_length=2000)]
-EventName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-Path = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_@$-]+(\.[A-Za-z0-9_@$-]+)*$", max_length=200)]
-"""Where a value is in a JSON body: keys and list positions joined by dots."""
-
-Column = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
-"""The logical name of a table's column."""
-
-_OURS = "host|content-length|transfer-encoding|connection|te|trailer|upgrade|expect|keep-alive|accept-encoding|proxy-.*"
-"""Headers that say where a request goes or ends (RFC 9110, section 7.6.1), and so are not a user's to set."""
-
-
-def _is_value(value: str | SecretStr) -> str | SecretStr:
-    text = value.get_secret_value() if isinstance(value, SecretStr) else value
-    if not re.fullmatch(r"[!-~]([ \t!-~]*[!-~])?", text):
-        raise ValueError("a header's value is ASCII on one line, without spaces around it")
-    return value
-
-
-def _is_free(name: str) -> str:
-    if re.fullmatch(_OURS, name, re.IGNORECASE):
-        raise ValueError("this header is set by Sendbridge itself")
-    return name
-
-
-HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$"), AfterValidator(_is_free)]
-"""The name of a header that is ours to send: not one that says where a request goes or ends, as `Host` does."""
-
-HeaderValue = Annotated[str, StringConstraints(max_length=4000), AfterValidator(_is_value)]
-"""ASCII on one line."""
-
-SecretHeaderValue = Annotated[SecretStr, AfterValidator(_is_value)]
-"""ASCII on one line."""
+from shared.auth import Auth, NoAuth, OAuth2
+from shared.fields import (
+    Channel,
+    ClockTime,
+    Column,
+    EventName,
+    HeaderName,
+    HeaderValue,
+    Name,
+    Part,
+    Path,
+    SecretHeaderValue,
+    Url,
+    Zone,
+)
 
 EngagementType = Literal[
     "sent", "delivered", "deferred", "opened", "clicked", "bounced", "complained", "unsubscribed", "failed", "other"
 ]
 
 
-class _Part(BaseModel):
-    # An error names the field and what was expected; the value may be a secret.
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class Definition(_Part):
+class Definition(Part):
     """What all definitions have."""
 
     name: Name
@@ -71,21 +46,59 @@ class Tracker(Definition):
 
 
 class Template(Definition):
-    """The content of a message: Liquid."""
+    """The content of a message: Liquid. An email has a subject and HTML, a text message only a text."""
 
-    subject: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
-    html: Annotated[str, StringConstraints(min_length=1, max_length=200_000)]
+    subject: Annotated[str, StringConstraints(max_length=1000)] = ""
+    html: Annotated[str, StringConstraints(max_length=200_000)] = ""
     text: Annotated[str, StringConstraints(max_length=200_000)] = ""
-    defaults: dict[str, JsonValue] = {}
+    """Plain text. An email that lacks it gets one made from its HTML."""
+    defaults: dict[str, JsonValue] = Field(default_factory=dict)
     """Values for variables that a message lacks."""
 
+    @model_validator(mode="after")
+    def _has_content(self) -> Template:
+        if not self.html and not self.text:
+            raise ValueError("html, or text, or both")
+        if self.html and not self.subject:
+            raise ValueError("a subject, as it has html")
+        return self
 
-class Cart(_Part):
+
+class Cart(Part):
     """How the cart is kept from events: items by `key`, added and removed."""
 
     add: EventName = "Product Added"
     remove: EventName = "Product Removed"
     key: Path = "product_id"
+
+
+class Cap(Part):
+    """At most so many messages to one person in so many hours."""
+
+    times: int = Field(ge=1, le=100)
+    hours: int = Field(default=24, ge=1, le=24 * 31)
+
+
+class QuietHours(Part):
+    """When nobody is disturbed: messages wait for the end of it."""
+
+    begins: ClockTime
+    ends: ClockTime
+    zone: Zone = "UTC"
+    """For whom no zone is known."""
+    attribute: Column = "time_zone"
+    """The profile's attribute that has the person's zone, as `Europe/Berlin`."""
+
+
+class Policy(Definition):
+    """What holds for all messages of a channel. Its name is the channel's."""
+
+    name: Channel
+    cap: Cap | None = Cap(times=5)
+    """Of all triggers together; null for none."""
+    quiet_hours: QuietHours | None = None
+    exempt: tuple[Name, ...] = ()
+    """Triggers whose messages are transactional: they neither count nor wait. Opt-outs hold for them all the same."""
 
 
 class Trigger(Definition):
@@ -104,6 +117,10 @@ class Trigger(Definition):
     cart: Cart = Cart()
     cancelled_as: Annotated[str, StringConstraints(min_length=1, max_length=100)] = "order placed"
     """The reason on the trace of a visit that did what it must not include."""
+    priority: int = Field(default=0, ge=-100, le=100)
+    """Whose message gets the last slot under a cap: the highest."""
+    cap: Cap | None = None
+    """Of this trigger alone, besides its channel's."""
     template: Name
     integration: Name
     campaign: Annotated[str, StringConstraints(min_length=1, max_length=100)]
@@ -112,53 +129,36 @@ class Trigger(Definition):
     @model_validator(mode="after")
     def _can_fire(self) -> Trigger:
         if both := set(self.must_include) & set(self.must_not_include):
-            raise ValueError(f"{sorted(both)[0]!r} is both in must_include and in must_not_include, so it can never fire")
+            raise ValueError(
+                f"must_include and must_not_include to differ, but {sorted(both)[0]!r} is in both, so it can never fire"
+            )
         return self
 
 
-class NoAuth(_Part):
-    """No authentication beyond the integration's headers."""
+class Hmac(Part):
+    """A signature of the body by a shared secret, where the sender follows no standard."""
 
-    type: Literal["none"] = "none"
-
-
-class BasicAuth(_Part):
-    """User and password in every request."""
-
-    type: Literal["basic"]
-    username: Annotated[str, StringConstraints(pattern=r"^[^:\x00-\x1f\x7f]*$")]
-    password: SecretStr
-
-
-class OAuth2(_Part):
-    """OAuth 2.0 client credentials (RFC 6749, section 4.4)."""
-
-    type: Literal["oauth2"]
-    token_url: Url
-    client_id: str
-    client_secret: SecretStr
-    client_id_key: str = "client_id"
-    client_secret_key: str = "client_secret"
-    send_credentials_in: Literal["body", "header"] = "body"
-    scope: str = ""
-    audience: str = ""
-    parameters: dict[str, str] = {}
-    """More form fields of the token request."""
-    token_field: Path = "access_token"
-    lifetime_field: Path = "expires_in"
-    default_lifetime_seconds: int = Field(default=300, ge=10)
-    """Used when the answer names no lifetime."""
+    header: HeaderName = "x-signature"
+    algorithm: Literal["sha1", "sha256", "sha512"] = "sha256"
+    encoding: Literal["hex", "base64"] = "hex"
+    prefix: Annotated[str, StringConstraints(max_length=50)] = ""
+    """What stands before the signature in its header, as `sha256=`."""
+    timestamp_header: HeaderName | Literal[""] = ""
+    """Where the time of signing is, in Unix seconds. It is then part of what is signed, and old posts are refused."""
+    separator: Annotated[str, StringConstraints(max_length=5)] = "."
+    """What stands between the time and the body in what is signed."""
 
 
-Auth = Annotated[NoAuth | BasicAuth | OAuth2, Field(discriminator="type")]
-
-
-class Webhook(_Part):
+class Webhook(Part):
     """How the ESP tells what became of messages, and where each value is in what it posts."""
 
-    signature: Literal["standard_webhooks"] = "standard_webhooks"
+    signature: Literal["standard_webhooks", "hmac", "basic", "bearer", "vendor"] = "standard_webhooks"
+    """How a post proves who sent it. `basic`: each secret is `user:password`; `bearer`: each is a token; `vendor`: the way of
+    the integration's connector, each secret being the key that it takes."""
     secrets: tuple[SecretStr, ...] = Field(min_length=1, max_length=2)
-    """Signing secrets, newest first; two are valid at once while a key is rotated."""
+    """Newest first; two are valid at once while a key is rotated."""
+    hmac: Hmac = Hmac()
+    """For the signature `hmac`."""
     events: Path | Literal[""] = ""
     """Where the list of events is; empty if the body is the list, or one event."""
     id: Path = "id"
@@ -176,28 +176,62 @@ class Webhook(_Part):
     reason: Path = "bounce.reason"
 
 
+class Limit(Part):
+    """How many messages an ESP takes in a time, by all running functions together."""
+
+    messages: int = Field(ge=1, le=1_000_000)
+    seconds: float = Field(default=1, ge=0.1, le=86_400)
+
+
 class Integration(Definition):
     """One channel through one ESP."""
 
-    channel: Literal["email"] = "email"
-    connector: Literal["rest"] = "rest"
+    enabled: bool = True
+    """Whether messages go out. While it is switched off they wait, until their validity ends."""
+    channel: Channel = "email"
+    connector: Name = "rest"
+    """Which vendor's ways are followed: a row of the registry."""
     url: Url
-    """Where messages are posted to."""
-    method: Literal["POST", "PUT"] = "POST"
-    headers: dict[HeaderName, HeaderValue] = {}
+    """Where messages are posted to. Placeholders are allowed in its path; each becomes one escaped segment, or part of one."""
+    method: Literal["POST", "PUT", "PATCH"] = "POST"
+    headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
     """Sent with each message."""
-    secret_headers: dict[HeaderName, SecretHeaderValue] = {}
+    secret_headers: dict[HeaderName, SecretHeaderValue] = Field(default_factory=dict)
     """The same, for keys: kept in Secrets Manager, shown nowhere."""
+    secret_values: dict[Column, SecretStr] = Field(default_factory=dict)
+    """Keys that the vendor wants in the body, by the name of the body's field: put there when it is sent, and nowhere kept."""
     auth: Auth = NoAuth()
+    identifier: Column = "email"
+    """What the variable `identifier` is: `email`, `email_sha256`, `phone`, or any identifier or attribute of the profile."""
     body: dict[str, JsonValue]
     """The JSON to post: each string is Liquid; a string that is one placeholder keeps the value's type."""
     message_id_path: Path = "id"
     """Where the ESP's own message id is in its answer."""
     idempotency_header: HeaderName | Literal[""] = ""
     """Header for our message id, if the ESP promises to send once per value."""
+    idempotency_path: Path | Literal[""] = ""
+    """The same, for an ESP that wants it in the body."""
+    idempotency_seconds: int = Field(default=86_400, ge=60, le=31 * 86_400)
+    """How long the ESP remembers such a value."""
+    unknown: Literal["park", "retry"] = "park"
+    """What to do with a message of which nobody can say whether it went out, after `unknown_wait_seconds`."""
+    unknown_wait_seconds: int = Field(default=900, ge=1, le=86_400)
+    """How long the ESP's webhook or look-up may take to say so."""
+    limit: Limit | None = None
     timeout_seconds: float = Field(default=10, gt=0, le=25)
     """For one request as a whole."""
-    webhook: Webhook
+    failover: Name | Literal[""] = ""
+    """Another integration of the same channel, for when this one's ESP is down. Nothing goes through both."""
+    webhook: Webhook | None = None
+    """Without it, nothing that the ESP posts is taken."""
+
+
+_ACTIVITIES: dict[EngagementType, Name] = {
+    "sent": "sb_emailsend",
+    "opened": "sb_emailopen",
+    "clicked": "sb_emailclick",
+    "bounced": "sb_emailbounce",
+}
 
 
 class Destination(Definition):
@@ -209,12 +243,7 @@ class Destination(Definition):
     auth: OAuth2
     events: tuple[EngagementType, ...] = ("sent", "opened", "clicked", "bounced")
     """Which engagements become activities."""
-    activities: dict[EngagementType, Name] = {
-        "sent": "sb_emailsend",
-        "opened": "sb_emailopen",
-        "clicked": "sb_emailclick",
-        "bounced": "sb_emailbounce",
-    }
+    activities: dict[EngagementType, Name] = Field(default_factory=lambda: {**_ACTIVITIES})
     """Logical names of the custom activity tables."""
     column_prefix: Annotated[str, StringConstraints(pattern=r"^([a-z][a-z0-9]{0,20}_)?$")] = "sb_"
     """What the names of their columns begin with: the publisher's prefix."""
@@ -232,7 +261,7 @@ class Destination(Definition):
     """For one request as a whole."""
 
 
-Kind = Literal["tracker", "template", "integration", "destination", "trigger"]
+Kind = Literal["tracker", "template", "integration", "destination", "trigger", "policy"]
 
 KINDS: dict[Kind, type[Definition]] = {
     # In the order in which they may be applied: what refers comes after what it refers to.
@@ -241,6 +270,7 @@ KINDS: dict[Kind, type[Definition]] = {
     "integration": Integration,
     "destination": Destination,
     "trigger": Trigger,
+    "policy": Policy,
 }
 
 

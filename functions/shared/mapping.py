@@ -1,4 +1,4 @@
-"""Reading values out of somebody else's JSON by a path a user typed (`data.items.0.id`)."""
+"""Reading values out of, and putting them into, somebody else's JSON by a path a user typed (`data.items.0.id`)."""
 
 from __future__ import annotations
 
@@ -26,3 +26,13 @@ def text_at(value: JsonValue, path: str, *, limit: int = 2000) -> str:
     if isinstance(found, bool) or not isinstance(found, str | int | float):
         return ""
     return str(found)[:limit].encode(errors="replace").decode()
+
+
+def put(body: JsonValue, path: str, value: JsonValue) -> JsonValue:
+    """A body like this one that has the value at the path. Objects that are missing on the way are made."""
+    step, _, rest = path.partition(".")
+    if isinstance(body, list) and step.isdigit() and int(step) < len(body):
+        new = put(body[int(step)], rest, value) if rest else value
+        return [*body[: int(step)], new, *body[int(step) + 1 :]]
+    inner = body if isinstance(body, dict) else {}
+    return {**inner, step: put(inner.get(step), rest, value) if rest else value}

@@ -68,6 +68,14 @@ def raw_body(event: dict[str, object], limit: int) -> bytes:
     return raw
 
 
+def url_of(event: dict[str, object]) -> str:
+    """The address that a request (API Gateway payload 2.0) was made to."""
+    context = event.get("requestContext")
+    domain = context.get("domainName", "") if isinstance(context, dict) else ""
+    query = event.get("rawQueryString") or ""
+    return f"https://{domain}{event.get('rawPath') or ''}" + (f"?{query}" if query else "")
+
+
 def parse_json(raw: bytes) -> JsonValue:
     """The JSON value of a body. Raises BadRequest if it is not UTF-8, not JSON, or nested deeper than `MAX_DEPTH`."""
     try:

@@ -12,6 +12,7 @@ import hmac
 from collections.abc import Iterable, Mapping
 
 from shared.clock import Clock
+from shared.definitions import Hmac
 from shared.errors import BadRequest, Misconfigured
 
 _HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
@@ -37,10 +38,7 @@ def verify_standard_webhook(
     for name in _HEADERS:
         if not headers.get(name):
             raise BadRequest(f"the header {name} is missing", field=name, status=401)
-    if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
-        raise BadRequest("webhook-timestamp must be Unix seconds", field="webhook-timestamp", status=401)
-    if abs(clock().timestamp() - int(timestamp)) > tolerance:
-        raise BadRequest(f"webhook-timestamp is more than {tolerance} s off", field="webhook-timestamp", status=401)
+    check_timestamp("webhook-timestamp", timestamp, clock, tolerance)
     signed = f"{message_id}.{timestamp}.".encode(errors="surrogatepass") + body
     given = [
         part[3:].encode(errors="surrogatepass") for part in signatures.split(" ")[:_MAX_SIGNATURES] if part.startswith("v1,")
@@ -51,3 +49,33 @@ def verify_standard_webhook(
     if not any(matches):
         raise BadRequest("webhook-signature does not match the body", field="webhook-signature", status=401)
     return message_id
+
+
+def verify_hmac(
+    headers: Mapping[str, str], body: bytes, secrets: Iterable[str], how: Hmac, clock: Clock, *, tolerance: int = 300
+) -> None:
+    """Verifies a body's signature by a shared secret. Raises BadRequest (401) that says why it is refused."""
+    header, stamp = how.header.lower(), how.timestamp_header.lower()
+    given = headers.get(header, "")
+    if not given:
+        raise BadRequest(f"the header {header} is missing", field=header, status=401)
+    signed = body
+    if stamp:
+        check_timestamp(stamp, headers.get(stamp, ""), clock, tolerance)
+        signed = f"{headers[stamp]}{how.separator}".encode() + body
+    theirs = given.removeprefix(how.prefix).encode(errors="surrogatepass")
+    if how.encoding == "hex":
+        theirs = theirs.lower()
+    digests = [hmac.digest(secret.encode(), signed, how.algorithm) for secret in secrets]
+    expected = [one.hex().encode() if how.encoding == "hex" else base64.b64encode(one) for one in digests]
+    matches = [hmac.compare_digest(ours, theirs) for ours in expected]
+    if not given.startswith(how.prefix) or not any(matches):
+        raise BadRequest(f"{header} does not match the body", field=header, status=401)
+
+
+def check_timestamp(header: str, text: str, clock: Clock, tolerance: int = 300) -> None:
+    """Raises BadRequest (401) unless a header's text is a time in Unix seconds, at most `tolerance` seconds off."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 12):
+        raise BadRequest(f"{header} must be Unix seconds", field=header, status=401)
+    if abs(clock().timestamp() - int(text)) > tolerance:
+        raise BadRequest(f"{header} is more than {tolerance} s off", field=header, status=401)

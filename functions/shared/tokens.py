@@ -6,6 +6,7 @@ A message never goes out without a token or with one known to be stale: while no
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -14,14 +15,15 @@ from urllib.parse import quote, urlencode
 
 from pydantic import JsonValue
 
+from shared.auth import Auth, BasicAuth, BearerAuth, NoAuth, OAuth2, SigV4
 from shared.clock import Clock, from_iso, iso
-from shared.definitions import Auth, BasicAuth, NoAuth, OAuth2
 from shared.errors import Busy, Misconfigured, Transient, outcome_of_status
 from shared.exchange import Request, Response
 from shared.ids import digest
 from shared.mapping import at, text_at
 from shared.scrub import code
 from shared.secrets import Secrets
+from shared.sigv4 import signed
 from shared.state import Leases
 
 Send = Callable[[Request], Response]
@@ -77,15 +79,20 @@ class Tokens:
         if isinstance(auth, BasicAuth):
             header = "Basic " + _basic(auth.username, auth.password.get_secret_value())
             return lambda request: _refused_is_misconfigured(send(_with(request, header)))
+        if isinstance(auth, BearerAuth):
+            key = f"{auth.scheme} {auth.token.get_secret_value()}"
+            return lambda request: _refused_is_misconfigured(send(_with(request, key)))
+        if isinstance(auth, SigV4):
+            return lambda request: _refused_is_misconfigured(send(signed(request, auth, self._clock())))
         return lambda request: self._with_token(f"{kind}/{name}", auth, send, request)
 
     def _with_token(self, name: str, auth: OAuth2, send: Send, request: Request) -> Response:
         token = self.get(name, auth)
-        answer = send(_with(request, f"Bearer {token.value}"))
+        answer = send(_with(request, f"{auth.scheme} {token.value}"))
         if answer.status != 401:
             return answer
         token = self.get(name, auth, refused=token)
-        return _refused_is_misconfigured(send(_with(request, f"Bearer {token.value}")))
+        return _refused_is_misconfigured(send(_with(request, f"{auth.scheme} {token.value}")))
 
     def get(self, name: str, auth: OAuth2, refused: Token | None = None) -> Token:
         """A fresh token, from memory, else from Secrets Manager, else from the token URL; never the one that was refused."""
@@ -148,13 +155,16 @@ def token_request(auth: OAuth2) -> Request:
     secret = auth.client_secret.get_secret_value()
     form = {"grant_type": "client_credentials", **auth.parameters}
     form |= {key: value for key, value in (("scope", auth.scope), ("audience", auth.audience)) if value}
-    headers = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
+    types = {"form": "application/x-www-form-urlencoded", "json": "application/json"}
+    headers = {"content-type": types[auth.encoding], "accept": "application/json"}
+    headers |= {name.lower(): value for name, value in auth.headers.items()}
     if auth.send_credentials_in == "header":
         # Section 2.3.1: both are form-encoded before they are joined.
         headers["authorization"] = "Basic " + _basic(quote(auth.client_id, safe=""), quote(secret, safe=""))
     else:
         form |= {auth.client_id_key: auth.client_id, auth.client_secret_key: secret}
-    return Request("POST", auth.token_url, headers, urlencode(form).encode())
+    body = urlencode(form) if auth.encoding == "form" else json.dumps(form, separators=(",", ":"))
+    return Request("POST", auth.token_url, headers, body.encode())
 
 
 def read_token(name: str, auth: OAuth2, answer: Response, asked_at: datetime, retry_after: float | None) -> Token:

@@ -107,7 +107,7 @@ _BEGINNINGS = (
     ("String should have ", "a text of "),
     ("String should match pattern ", "a text that matches "),
     ("Tuple should have ", "a list of "),
-    ("Value error, ", "no contradiction: "),
+    ("Value error, ", ""),
 )
 
 

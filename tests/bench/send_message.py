@@ -70,7 +70,8 @@ def _send(http: Http, numbers: itertools.count[int]) -> None:
 
 def _floor(http: Http, numbers: itertools.count[int]) -> None:
     """Nothing but the job read, the content rendered, and the post."""
-    from connectors.esps.rest import RestEsp
+    from connectors.esps.base import Outgoing
+    from connectors.esps.rest import CONNECTOR
     from send_message.content import render_content
     from shared.exchange import run
 
@@ -79,7 +80,7 @@ def _floor(http: Http, numbers: itertools.count[int]) -> None:
     for _ in range(MESSAGES):
         job = MessageJob.model_validate_json(_job(next(numbers)).model_dump_json())
         content = render_content(job, template, integration, profile, "https://sendbridge.example/v1/mirror/m/s")
-        run(RestEsp.send(integration, content.body, job.message_id, utc_now), http.send)
+        run(CONNECTOR.send(integration, [Outgoing(job.message_id, integration.url, content.body)], utc_now), http.send)
 
 
 class _Context:

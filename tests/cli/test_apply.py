@@ -102,8 +102,7 @@ def test_mistakes_in_files_are_found_without_a_deployment(sendbridge: Sendbridge
     (tmp_path / "bad.yaml").write_text("kind: template\nname: bad\n")
     run = sendbridge("diff", "-f", tmp_path, "--stack", "nothing")
     assert run.err.splitlines() == [
-        f"{tmp_path}/bad.yaml:1: subject: expected a value: the field is required",
-        f"{tmp_path}/bad.yaml:1: html: expected a value: the field is required",
+        f"{tmp_path}/bad.yaml:1: body: expected html, or text, or both",
     ]
 
 

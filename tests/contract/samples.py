@@ -15,8 +15,11 @@ from pydantic import JsonValue
 
 from connectors.base import Post, Rejected
 from connectors.crms.timeline import Entry
+from connectors.esps.base import Outgoing, Sent
+from connectors.esps.webhooks import read_post
 from connectors.registry import CRMS, ESPS, TRACKERS
 from shared.definitions import Definition, Destination, Integration, Tracker
+from shared.errors import SendbridgeError
 from shared.exchange import Exchange, Response
 from shared.jobs import CrmJob
 from tests.sandbox import standard_webhooks
@@ -106,6 +109,15 @@ def _tracker() -> Sample:
     return Sample(definition, KEYS[:2], Inbound(_signed, _SIGNED, _together, good, {**event, "time": "yesterday"}, receive))
 
 
+def sending(connector: str, integration: Integration, body: JsonValue) -> Exchange[Sent]:
+    """The operation of sending one message. Raises what it came to if that is no success."""
+    answered = yield from ESPS.load(connector).send(integration, [Outgoing("m_1", integration.url, body)], lambda: NOW)
+    [outcome] = answered.outcomes
+    if isinstance(outcome, SendbridgeError):
+        raise outcome
+    return outcome
+
+
 def _esp() -> Sample:
     secret = "sk_live_0123456789"
     definition = Integration.model_validate(
@@ -121,7 +133,7 @@ def _esp() -> Sample:
     )
 
     def receive(headers: Mapping[str, str], body: bytes, now: datetime) -> tuple[list[str], list[int]]:
-        parsed = ESPS.load("rest")().events(definition, headers, body, lambda: now)
+        parsed = read_post(ESPS.load("rest"), definition, Post(headers, body), lambda: now)
         return [e.id for e in parsed.engagements], [index for index, _, _ in parsed.problems]
 
     event: dict[str, JsonValue] = {
@@ -135,7 +147,7 @@ def _esp() -> Sample:
 
     def send(integration: Integration) -> Operation:
         accepted = Response(202, {"content-type": "application/json"}, b'{"id": "pb_1"}')
-        return Operation(lambda: ESPS.load("rest")().send(integration, {"to": ADDRESS}, "m_1", lambda: NOW), (accepted,))
+        return Operation(lambda: sending("rest", integration, {"to": ADDRESS}), (accepted,))
 
     return Sample(
         definition,

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 import pytest
 from pydantic import SecretStr
 
-from shared.definitions import BasicAuth, NoAuth, OAuth2
+from shared.auth import BasicAuth, NoAuth, OAuth2
 from shared.errors import Misconfigured, Transient
 from shared.exchange import Request, Response
 from shared.secrets import Secrets

@@ -9,7 +9,10 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import JsonValue
 
-from connectors.esps.rest import ParsedEvents, RestEsp, Sent
+from connectors.base import Post
+from connectors.esps.base import Outgoing, Sent
+from connectors.esps.rest import CONNECTOR
+from connectors.esps.webhooks import ParsedEvents, read_post
 from shared.definitions import Integration
 from shared.errors import BadRequest, Misconfigured, Permanent, SendbridgeError, Transient, Unknown
 from shared.exchange import Request, Response, run
@@ -50,8 +53,11 @@ def send(response: Response | Exception, **changes: object) -> tuple[Sent, Reque
             raise response
         return response
 
-    sent = run(RestEsp().send(integration(**changes), {"to": "ada@example.com"}, "m_1", clock), answer)
-    return sent, requests[0]
+    made = integration(**changes)
+    [outcome] = run(CONNECTOR.send(made, [Outgoing("m_1", made.url, {"to": "ada@example.com"})], clock), answer).outcomes
+    if isinstance(outcome, SendbridgeError):
+        raise outcome
+    return outcome, requests[0]
 
 
 def test_the_request_is_complete_and_the_same_every_time() -> None:
@@ -154,7 +160,7 @@ def signed(body: bytes, key: str = KEYS[0], at: datetime = NOW) -> dict[str, str
 
 def parse(*events: JsonValue, **changes: object) -> ParsedEvents:
     body = json.dumps({"events": events}).encode()
-    return RestEsp().events(integration(**changes), signed(body), body, clock)
+    return read_post(CONNECTOR, integration(**changes), Post(signed(body), body), clock)
 
 
 def test_events_become_engagements() -> None:
@@ -233,8 +239,10 @@ def test_half_a_surrogate_pair_loses_nothing() -> None:
 @pytest.mark.parametrize("body", [[event()], event()])
 def test_the_body_may_be_the_list_or_one_event(body: JsonValue) -> None:
     raw = json.dumps(body).encode()
-    webhook = integration().webhook.model_copy(update={"events": ""})
-    parsed = RestEsp().events(integration().model_copy(update={"webhook": webhook}), signed(raw), raw, clock)
+    webhook = integration().webhook
+    assert webhook is not None
+    webhook = webhook.model_copy(update={"events": ""})
+    parsed = read_post(CONNECTOR, integration().model_copy(update={"webhook": webhook}), Post(signed(raw), raw), clock)
     assert len(parsed.engagements) == 1
 
 
@@ -243,21 +251,21 @@ def test_the_body_may_be_the_list_or_one_event(body: JsonValue) -> None:
 )
 def test_a_body_that_is_not_events_is_refused_with_400(raw: bytes) -> None:
     with pytest.raises(BadRequest) as refusal:
-        RestEsp().events(integration(), signed(raw), raw, clock)
+        read_post(CONNECTOR, integration(), Post(signed(raw), raw), clock)
     assert refusal.value.status == 400
 
 
 def test_a_post_of_more_than_could_be_events_is_refused_at_once() -> None:
     raw = b'{"events": [' + b"0," * 50_000 + b"0]}"
     with pytest.raises(BadRequest) as refusal:
-        RestEsp().events(integration(), signed(raw), raw, clock)
+        read_post(CONNECTOR, integration(), Post(signed(raw), raw), clock)
     assert refusal.value.status == 413
 
 
 def test_both_secrets_are_valid_and_no_other() -> None:
     body = json.dumps({"events": [event()]}).encode()
     for key in KEYS[:2]:
-        assert RestEsp().events(integration(), signed(body, key), body, clock).engagements
+        assert read_post(CONNECTOR, integration(), Post(signed(body, key), body), clock).engagements
     for headers, sent in [
         (signed(body, KEYS[2]), body),
         (signed(body), body + b" "),
@@ -265,5 +273,5 @@ def test_both_secrets_are_valid_and_no_other() -> None:
         ({}, body),
     ]:
         with pytest.raises(BadRequest) as refusal:
-            RestEsp().events(integration(), headers, sent, clock)
+            read_post(CONNECTOR, integration(), Post(headers, sent), clock)
         assert refusal.value.status == 401
