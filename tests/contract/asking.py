@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from shared.errors import SendbridgeError
 from shared.exchange import Request, Response, run
-from tests.contract.samples import Operation
+from tests.contract.sample import Operation
 
 
 @dataclass(frozen=True)

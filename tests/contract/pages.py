@@ -17,7 +17,7 @@ from shared.errors import BadRequest, Misconfigured, Permanent, SendbridgeError,
 from tests.contract.asking import ended, last
 from tests.contract.fields import Model, aliases, models
 from tests.contract.registered import FAMILIES, Row, sample
-from tests.contract.samples import KEYS, NOW, Inbound, Operation, Sample
+from tests.contract.sample import KEYS, NOW, Inbound, Operation, Sample
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "connectors"

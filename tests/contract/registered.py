@@ -8,7 +8,8 @@ from functools import cache
 import pytest
 
 from connectors.registry import CRMS, ESPS, TRACKERS, Family
-from tests.contract.samples import SAMPLES, Inbound, Operation, Sample
+from tests.contract.sample import Inbound, Operation, Sample
+from tests.contract.samples import SAMPLES
 
 Row = tuple[str, str]
 

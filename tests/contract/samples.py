@@ -1,82 +1,25 @@
 """One sample of every registered connector: all that the contract suite needs to know of a vendor.
 
-A new vendor is tested by its row in `connectors/registry.py` and its entry in `SAMPLES` here.
+A new vendor is tested by its row in `connectors/registry.py` and its entry in `SAMPLES` here; an ESP by `esps/<vendor>.py`.
 """
 
 from __future__ import annotations
 
-import base64
+import importlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from pydantic import JsonValue
 
 from connectors.base import Post, Rejected
 from connectors.crms.timeline import Entry
-from connectors.esps.base import Outgoing, Sent
-from connectors.esps.webhooks import read_post
 from connectors.registry import CRMS, ESPS, TRACKERS
-from shared.definitions import Definition, Destination, Integration, Tracker
-from shared.errors import SendbridgeError
+from shared.definitions import Destination, Integration, Tracker
 from shared.exchange import Exchange, Response
 from shared.jobs import CrmJob
+from tests.contract.sample import ADDRESS, KEYS, NOW, Inbound, Operation, Sample, reading, sending
 from tests.sandbox import standard_webhooks
-
-NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-ADDRESS = "ada.lovelace@example.com"
-KEYS = tuple(
-    "whsec_" + base64.b64encode(f"a key of {name} for signing".encode()).decode() for name in ("today", "before", "others")
-)
-"""The present signing secret, the one before it, and a stranger's."""
-
-
-@dataclass(frozen=True)
-class Inbound:
-    """What is posted to a connector."""
-
-    sign: Callable[[str, datetime, bytes], dict[str, str]]
-    """The headers of a post: with this secret, at this time, of this body."""
-    headers: tuple[str, ...]
-    """Those without which no post is taken."""
-    post: Callable[[Sequence[JsonValue]], bytes]
-    """A body with these events."""
-    good: tuple[JsonValue, ...]
-    """At least two different events, one of them without an id of its own."""
-    bad: JsonValue
-    receive: Callable[[Mapping[str, str], bytes, datetime], tuple[list[str], list[int]]]
-    """Verifies and reads a post: the ids of its events, and the positions of those that cannot be used."""
-
-
-def _plain(status: int, headers: Mapping[str, str], body: bytes) -> Response:
-    return Response(status, headers, body)
-
-
-@dataclass(frozen=True)
-class Operation:
-    """What a connector asks a vendor to do. `start` begins it with a connector that knows nothing yet."""
-
-    start: Callable[[], Exchange[object]]
-    answers: tuple[Response, ...]
-    """With these it succeeds."""
-    answer: Callable[[int, Mapping[str, str], bytes], Response] = _plain
-    """The last answer, if the vendor says this of what was asked for."""
-    reads: bool = True
-    """Whether success needs a body of the vendor's own form."""
-    writes: bool = True
-    """Whether something may have been done although the answer cannot be read."""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A connector as somebody would use it."""
-
-    definition: Definition
-    secrets: tuple[str, ...]
-    """Every secret value of the definition."""
-    inbound: Inbound | None = None
-    operations: Mapping[str, Operation] = field(default_factory=dict)
 
 
 def _signed(secret: str, at: datetime, body: bytes) -> dict[str, str]:
@@ -109,15 +52,6 @@ def _tracker() -> Sample:
     return Sample(definition, KEYS[:2], Inbound(_signed, _SIGNED, _together, good, {**event, "time": "yesterday"}, receive))
 
 
-def sending(connector: str, integration: Integration, body: JsonValue) -> Exchange[Sent]:
-    """The operation of sending one message. Raises what it came to if that is no success."""
-    answered = yield from ESPS.load(connector).send(integration, [Outgoing("m_1", integration.url, body)], lambda: NOW)
-    [outcome] = answered.outcomes
-    if isinstance(outcome, SendbridgeError):
-        raise outcome
-    return outcome
-
-
 def _esp() -> Sample:
     secret = "sk_live_0123456789"
     definition = Integration.model_validate(
@@ -132,10 +66,7 @@ def _esp() -> Sample:
         }
     )
 
-    def receive(headers: Mapping[str, str], body: bytes, now: datetime) -> tuple[list[str], list[int]]:
-        parsed = read_post(ESPS.load("rest"), definition, Post(headers, body), lambda: now)
-        return [e.id for e in parsed.engagements], [index for index, _, _ in parsed.problems]
-
+    receive = reading("rest", definition)
     event: dict[str, JsonValue] = {
         "type": "opened",
         "time": "2026-11-21T11:59:00Z",
@@ -212,7 +143,13 @@ def _crm() -> Sample:
     )
 
 
+def _vendors_own(name: str) -> Callable[[], Sample]:
+    """The sample in `tests/contract/esps/<name>.py`."""
+    return lambda: importlib.import_module(f"tests.contract.esps.{name}").sample()  # type: ignore[no-any-return]
+
+
 SAMPLES: dict[tuple[str, str], Callable[[], Sample]] = {
+    **{("ESP", name): _vendors_own(name) for name in ESPS.rows if name != "rest"},
     ("tracker", "standard_webhooks"): _tracker,
     ("ESP", "rest"): _esp,
     ("CRM", "dynamics"): _crm,

@@ -17,7 +17,7 @@ from shared.exchange import Request, Response
 from shared.validation import check, secrets_of
 from tests.contract.asking import ended
 from tests.contract.registered import Inbound, Operation, Row, each_inbound, each_operation, each_row, sample
-from tests.contract.samples import ADDRESS, KEYS, NOW, Sample
+from tests.contract.sample import ADDRESS, KEYS, NOW, Sample
 
 TOKEN = "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
 

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from shared.errors import BadRequest
 from tests.contract.registered import Inbound, each_inbound
-from tests.contract.samples import KEYS, NOW
+from tests.contract.sample import KEYS, NOW
 
 TODAY, BEFORE, OTHERS = KEYS
 

@@ -1,0 +1,1 @@
+"""Sandboxes of real ESPs, each written from what the vendor documents."""
