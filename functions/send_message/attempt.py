@@ -19,9 +19,9 @@ from pydantic import JsonValue
 
 from connectors.esps.base import Outgoing
 from connectors.registry import ESPS
-from send_message.content import render_content
 from send_message.outbox import Outbox, circuit
 from shared.aws import CALLS
+from shared.content import render_content
 from shared.definitions import Integration, Template, Trigger
 from shared.errors import Busy, Misconfigured, Permanent, SendbridgeError, Unknown
 from shared.exchange import Request, Response, run
@@ -75,14 +75,13 @@ class Attempt:
         kept = self.outbox.mirrors.read(self.job.message_id) if self.claim.again else None
         if kept is not None:
             return kept
-        mirror_url = self.outbox.links.mirror(self.job.message_id)
-        made = render_content(self.job, self.template, self.integration, self.profile, mirror_url)
+        made = render_content(self.job, self.template, self.integration, self.profile, self.outbox.links)
         self.outbox.mirrors.keep(self.job.message_id, made)
         return made
 
     def _post(self, content: Content) -> Sent:
         integration = self.integration
-        outgoing = Outgoing(self.job.message_id, integration.url, content.body)
+        outgoing = Outgoing(self.job.message_id, content.url, content.body, content.headers)
         exchange = ESPS.load(integration.connector).send(integration, [outgoing], self.outbox.clock)
         send = self.outbox.tokens.authorised("integration", integration.name, integration.auth, self._counted)
         [outcome] = run(exchange, send).outcomes

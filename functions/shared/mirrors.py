@@ -7,7 +7,8 @@ idempotency key refuses another body under the same key, and a profile or a temp
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
@@ -21,8 +22,14 @@ class Content:
     """A rendered message."""
 
     html: str = field(repr=False)
+    subject: str = field(repr=False)
+    text: str = field(repr=False)
     body: JsonValue = field(repr=False)
     """The JSON for the ESP."""
+    url: str = field(repr=False)
+    """Where it is posted to: the integration's URL with its placeholders filled in."""
+    headers: Mapping[str, str] = field(repr=False)
+    """Those of the integration's headers that hold placeholders, filled in."""
 
 
 class Mirrors:
@@ -36,7 +43,7 @@ class Mirrors:
         self._client.put_object(
             Bucket=self._bucket,
             Key=_key(message_id),
-            Body=json.dumps({"html": content.html, "body": content.body}).encode(),
+            Body=json.dumps(asdict(content)).encode(),
             ContentType="application/json",
         )
 
@@ -46,8 +53,7 @@ class Mirrors:
             answer = self._client.get_object(Bucket=self._bucket, Key=_key(message_id))
         except self._client.exceptions.NoSuchKey:
             return None
-        kept = json.loads(answer["Body"].read())
-        return Content(kept["html"], kept["body"])
+        return Content(**json.loads(answer["Body"].read()))
 
 
 def _key(message_id: str) -> str:

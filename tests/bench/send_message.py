@@ -19,6 +19,7 @@ from shared.definitions import Integration, Template
 from shared.http import Http
 from shared.ids import profile_id
 from shared.jobs import MessageJob
+from shared.links import Links
 from shared.profiles import Profile
 from tests.bench.cloud import Cloud, Esp, answered_by, way_to
 from tests.bench.rate import Rate, compare
@@ -72,15 +73,16 @@ def _floor(http: Http, numbers: itertools.count[int]) -> None:
     """Nothing but the job read, the content rendered, and the post."""
     from connectors.esps.base import Outgoing
     from connectors.esps.rest import CONNECTOR
-    from send_message.content import render_content
+    from shared.content import render_content
     from shared.exchange import run
 
     template, integration = Template.model_validate(TEMPLATE), Integration.model_validate(INTEGRATION)
-    profile = Profile(_person(0), ATTRIBUTES, {}, {}, {}, 1)
+    profile, links = Profile(_person(0), ATTRIBUTES, {}, {}, {}, 1), Links("key", "https://sendbridge.example")
     for _ in range(MESSAGES):
         job = MessageJob.model_validate_json(_job(next(numbers)).model_dump_json())
-        content = render_content(job, template, integration, profile, "https://sendbridge.example/v1/mirror/m/s")
-        run(CONNECTOR.send(integration, [Outgoing(job.message_id, integration.url, content.body)], utc_now), http.send)
+        content = render_content(job, template, integration, profile, links)
+        outgoing = Outgoing(job.message_id, content.url, content.body, content.headers)
+        run(CONNECTOR.send(integration, [outgoing], utc_now), http.send)
 
 
 class _Context:

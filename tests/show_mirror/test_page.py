@@ -19,7 +19,7 @@ FORGED = json.loads(Path("events/show_mirror/forged_link.json").read_text())
 @pytest.fixture
 def mirrors(aws: Aws) -> Mirrors:
     made = Mirrors(aws.s3, aws.mirror_bucket())
-    made.keep("m_1", Content("<p>Zoë 🐧</p>", {"to": "ada@example.com"}))
+    made.keep("m_1", Content("<p>Zoë 🐧</p>", "Hi", "Zoë", {"to": "ada@example.com"}, "https://esp.example.com", {}))
     return made
 
 

@@ -53,6 +53,8 @@ class Outgoing:
     """The integration's URL, its placeholders filled in."""
     body: JsonValue = field(repr=False)
     """The integration's body, rendered."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Those of the integration's headers that hold placeholders, filled in."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,10 @@ class Esp:
         return Answered(outcomes, self.pause(response, clock))
 
     def alike(self, message: Outgoing) -> str:
-        """Messages of which this is the same text may go in one request. By default each goes alone."""
+        """Messages of which this is the same text may go in one request, if their URL and headers are equal too.
+
+        By default each goes alone.
+        """
         return message.id
 
     def request(self, integration: Integration, messages: Sequence[Outgoing]) -> Request:
@@ -109,7 +114,7 @@ class Esp:
             body = put(body, integration.idempotency_path, key)
         content_type, content = self.encode(body)
         headers = {"content-type": content_type, "accept": "application/json"}
-        headers |= {name.lower(): value for name, value in integration.headers.items()}
+        headers |= {name.lower(): value for name, value in {**integration.headers, **messages[0].headers}.items()}
         headers |= {name.lower(): value.get_secret_value() for name, value in integration.secret_headers.items()}
         if integration.idempotency_header:
             headers[integration.idempotency_header.lower()] = key

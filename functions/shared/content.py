@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from shared.definitions import Integration, Template
 from shared.jobs import MessageJob
+from shared.links import Links
 from shared.mirrors import Content
 from shared.profiles import Profile
 from shared.templates import render, render_json
@@ -17,7 +18,7 @@ _CONTROL = re.compile(r"[\s\x00-\x1f\x7f]+")
 """What may not be in a subject: it is one line, whatever is put into it."""
 
 
-def render_content(job: MessageJob, template: Template, integration: Integration, profile: Profile, mirror_url: str) -> Content:
+def render_content(job: MessageJob, template: Template, integration: Integration, profile: Profile, links: Links) -> Content:
     """Renders the message.
 
     A template sees its defaults, the job's context (`cart`, `events`, `event`), `profile`, `to`, `mirror_url` and `message`;
@@ -33,19 +34,24 @@ def render_content(job: MessageJob, template: Template, integration: Integration
     ours: dict[str, JsonValue] = {
         "profile": dict(profile.attributes),
         "to": profile.email,
-        "mirror_url": mirror_url,
+        "mirror_url": links.mirror(job.message_id),
         "message": message,
     }
     variables = over(template.defaults, {**job.context, **ours})
     where = f"template {template.name!r}"
     html = render(f"{where}, html", template.html, variables, html=True)
-    rendered: dict[str, JsonValue] = {
-        "subject": _CONTROL.sub(" ", render(f"{where}, subject", template.subject, variables)).strip(),
-        "html": html,
-        "text": render(f"{where}, text", template.text, variables),
-    }
+    subject = _CONTROL.sub(" ", render(f"{where}, subject", template.subject, variables)).strip()
+    text = render(f"{where}, text", template.text, variables)
+    rendered: dict[str, JsonValue] = {"subject": subject, "html": html, "text": text}
     inner = {**variables, "message": {**message, **rendered}}
-    return Content(html, render_json(f"integration {integration.name!r}, body", integration.body, inner))
+    return Content(
+        html=html,
+        subject=subject,
+        text=text,
+        body=render_json(f"integration {integration.name!r}, body", integration.body, inner),
+        url=integration.url,
+        headers={},
+    )
 
 
 def over(defaults: Mapping[str, JsonValue], values: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
