@@ -11,17 +11,17 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, quote_plus, urlencode
 
 from pydantic import JsonValue
 
 from shared.auth import Auth, BasicAuth, BearerAuth, NoAuth, OAuth2, SigV4
 from shared.clock import Clock, from_iso, iso
-from shared.errors import Busy, Misconfigured, Transient, outcome_of_status
+from shared.errors import BadRequest, Busy, Misconfigured, SendbridgeError, Transient, outcome_of_status
 from shared.exchange import Request, Response
 from shared.ids import digest
 from shared.mapping import at, text_at
-from shared.scrub import code
+from shared.scrub import code, scrub, without
 from shared.secrets import Secrets
 from shared.sigv4 import signed
 from shared.state import Leases
@@ -35,6 +35,12 @@ stay in the memory of the process that fetched them. Source: AWS's reference of 
 
 _TOKEN = re.compile(r"[!-~]{1,20000}")
 """What a header can carry (RFC 6749, appendix A.12), and a secret of Secrets Manager can hold."""
+
+_BUSY = (408, 425, 429)
+_WORDS = ("error", "code", "error_description", "message", "detail", "title")
+"""Where a vendor says what is wrong with a token request."""
+_LIKE_A_KEY = 8
+"""Characters from which another value of a token request may be a key, and not a word that the vendor's answer needs."""
 
 _LEASE = 30
 _WAIT = 1.0
@@ -59,6 +65,27 @@ class Token:
     def seconds_left(self, now: datetime) -> float:
         """Seconds until it expires."""
         return (self.expires_at - now).total_seconds()
+
+
+def try_credentials(auth: Auth, send: Send, clock: Clock) -> None:
+    """Asks the token URL for a token, to see whether it gives one for these credentials. Other kinds of auth have nothing to try.
+
+    Raises BadRequest with the vendor's own words if it does not, or if its URL may not be called; Transient if it cannot say
+    now: it is busy, down or does not answer.
+    """
+    if not isinstance(auth, OAuth2):
+        return
+    try:
+        answer = send(token_request(auth))
+    except Misconfigured as error:
+        raise BadRequest(error.reason, field="auth.token_url", status=422) from error
+    said = _said(auth, answer)
+    if answer.status in _BUSY or answer.status >= 500:
+        raise Transient(f"the token URL cannot say now: {said}", retry_after=answer.retry_after(clock))
+    try:
+        read_token("these credentials", auth, answer, clock(), None)
+    except SendbridgeError as error:
+        raise BadRequest(f"the token URL gives no token: {said}", field="auth", status=422) from error
 
 
 class Tokens:
@@ -190,6 +217,24 @@ def read_token(name: str, auth: OAuth2, answer: Response, asked_at: datetime, re
 def fingerprint(auth: OAuth2) -> str:
     """Tells one set of credentials from another, so that changed ones are not used with the old ones' token."""
     return digest(auth.token_url, auth.client_id, auth.client_secret.get_secret_value(), auth.scope, auth.audience)
+
+
+def _said(auth: OAuth2, answer: Response) -> str:
+    """The vendor's own words on a token request (RFC 6749, section 5.2, and what others do), without secrets and addresses."""
+    body = _json_or_nothing(answer)
+    parts = [body, at(body, "error"), at(body, "errors.0")]
+    found = [text_at(part, key) for part in parts if isinstance(part, dict) for key in _WORDS]
+    words = scrub(without(": ".join(dict.fromkeys(text for text in found if text)), _secrets(auth)))
+    lacks = f" without a token at {auth.token_field}" if answer.status < 300 else ""
+    return f"HTTP {answer.status}{lacks}" + (f", {words}" if words else "")
+
+
+def _secrets(auth: OAuth2) -> list[str]:
+    """All of a token request that may be secret, in each spelling that it is sent in."""
+    secret = auth.client_secret.get_secret_value()
+    pair = _basic(quote(auth.client_id, safe=""), quote(secret, safe=""))
+    others = [value for value in (*auth.headers.values(), *auth.parameters.values()) if len(value) >= _LIKE_A_KEY]
+    return [secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1], pair, *others]
 
 
 def _json_or_nothing(answer: Response) -> JsonValue:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.scrub import code, scrub
+from shared.scrub import code, scrub, without
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,17 @@ def test_long_text_is_cut_and_soon_done(said: str) -> None:
 )
 def test_a_code_is_kept_unless_it_repeats_a_secret(said: str, kept: str) -> None:
     assert code(said, ["", "Bearer sk_live_1", "sk_live_1"]) == kept
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("the key k3y-k3y-k3y is wrong", "the key (secret) is wrong"),
+        ("the key 'k3y-k...' is wrong", "the key '(secret)...' is wrong"),
+        ("xk3y-k3y-k3yx", "x(secret)x"),
+        ("a key is ....", "a key is ...."),
+        ("k3y", "k3y"),
+    ],
+)
+def test_secrets_and_parts_of_them_are_taken_out(said: str, kept: str) -> None:
+    assert without(said, ["k3y-k3y-k3y", ""]) == kept
