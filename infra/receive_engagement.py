@@ -20,7 +20,8 @@ def receive_engagement(foundation: Foundation) -> Function:
         engagements_parked_url=engagements.parked.queue_url,
     )
     function = foundation.function("receive_engagement", settings)
-    foundation.api.public("POST", "/v1/engagements/{integration}", function)
+    for method in ("POST", "GET", "HEAD"):  # some ESPs tell by GET, and some see by HEAD whether somebody answers
+        foundation.api.public(method, "/v1/engagements/{integration}", function)
     rights.read_definitions(foundation, function)
     rights.read_secrets(foundation, function, "integration")
     rights.send(function, engagements)

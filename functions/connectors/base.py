@@ -23,6 +23,7 @@ class Post:
     body: bytes = dataclasses.field(repr=False)
     url: str = dataclasses.field(default="", repr=False)
     """The address that was posted to, as the one who posted it knows it: some sign it."""
+    method: str = "POST"
 
 
 @dataclass(frozen=True)

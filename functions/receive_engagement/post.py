@@ -16,7 +16,8 @@ from shared.clock import Clock
 from shared.definitions import Integration
 from shared.errors import BadRequest
 from shared.jobs import Engagement, EngagementsJob
-from shared.problem import answer, raw_body, url_of
+from shared.observe import logger
+from shared.problem import answer, method_of, raw_body, url_of
 from shared.queues import MAX_BODY, Queue, as_text, packed
 
 MAX_POST = 5_000_000
@@ -40,7 +41,7 @@ class Intake:
 
 
 def receive(event: dict[str, object], intake: Intake) -> dict[str, object]:
-    """The answer to a post (API Gateway payload 2.0): 202 once SQS has all of it.
+    """The answer to a post (API Gateway payload 2.0): 200 once SQS has all of it, as some ESPs repeat what is answered with 202.
 
     Raises BadRequest: 404 for an unknown integration, 413 for a body that is too large, and what the connector finds wrong.
     """
@@ -50,12 +51,15 @@ def receive(event: dict[str, object], intake: Intake) -> dict[str, object]:
     if found is None:
         raise BadRequest("there is no integration of this name", field="integration", status=404)
     integration = found.definition
-    post = Post({name.lower(): value for name, value in headers.items()}, raw_body(event, MAX_POST), url_of(event))
+    lower = {name.lower(): value for name, value in headers.items()}
+    post = Post(lower, raw_body(event, MAX_POST), url_of(event), method_of(event))
     parsed = read_post(ESPS.load(integration.connector), integration, post, intake.clock)
+    if parsed.greeting is not None:
+        logger.info("the ESP greets", integration=integration.name, **parsed.greeting)
     intake.engagements.send_all(_jobs(parsed.engagements))
     intake.parked.park_all(_to_park(parsed.problems), intake.clock)
     rejected: list[JsonValue] = [{"index": index, "reason": reason} for index, reason, _ in parsed.problems[:_PARKED_SINGLY]]
-    return answer(202, {"accepted": len(parsed.engagements), "rejected": rejected})
+    return answer(200, {"accepted": len(parsed.engagements), "rejected": rejected})
 
 
 def _jobs(engagements: Sequence[Engagement]) -> Iterator[EngagementsJob]:

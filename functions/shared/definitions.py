@@ -5,6 +5,7 @@ A secret field is `SecretStr`: its value lives in Secrets Manager, the table's r
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, SecretStr, StringConstraints, model_validator
@@ -165,7 +166,8 @@ class Webhook(Part):
     type: Path = "type"
     types: dict[str, EngagementType]
     """What each of the ESP's types is to us; any other is `other`."""
-    time: Path = "time"
+    time: Path | Literal[""] = "time"
+    """Empty if the ESP does not say when something happened: then it is when we hear of it."""
     message_id: Path = "metadata.message_id"
     """Our message id, as planted in the request's body."""
     url: Path = "url"
@@ -211,6 +213,8 @@ class Integration(Definition):
     """Header for our message id, if the ESP promises to send once per value."""
     idempotency_path: Path | Literal[""] = ""
     """The same, for an ESP that wants it in the body."""
+    idempotency_url: bool = False
+    """The same, for an ESP that takes one message for each URL: `url` has `{{ message.id }}` or `{{ message.uuid }}` in it."""
     idempotency_seconds: int = Field(default=86_400, ge=60, le=31 * 86_400)
     """How long the ESP remembers such a value."""
     unknown: Literal["park", "retry"] = "park"
@@ -224,6 +228,17 @@ class Integration(Definition):
     """Another integration of the same channel, for when this one's ESP is down. Nothing goes through both."""
     webhook: Webhook | None = None
     """Without it, nothing that the ESP posts is taken."""
+
+    @property
+    def sends_once(self) -> bool:
+        """Whether the ESP sends once what it is given twice, within `idempotency_seconds`."""
+        return bool(self.idempotency_header or self.idempotency_path or self.idempotency_url)
+
+    @model_validator(mode="after")
+    def _has_its_key(self) -> Integration:
+        if self.idempotency_url and not re.search(r"\{\{-?\s*message\.(uu)?id\b", self.url):
+            raise ValueError("a url with {{ message.id }} or {{ message.uuid }} in it, as idempotency_url is on")
+        return self
 
 
 _ACTIVITIES: dict[EngagementType, Name] = {

@@ -76,6 +76,13 @@ def url_of(event: dict[str, object]) -> str:
     return f"https://{domain}{event.get('rawPath') or ''}" + (f"?{query}" if query else "")
 
 
+def method_of(event: dict[str, object]) -> str:
+    """The method of a request (API Gateway payload 2.0)."""
+    context = event.get("requestContext")
+    http = context.get("http") if isinstance(context, dict) else None
+    return str(http.get("method", "POST")) if isinstance(http, dict) else "POST"
+
+
 def parse_json(raw: bytes) -> JsonValue:
     """The JSON value of a body. Raises BadRequest if it is not UTF-8, not JSON, or nested deeper than `MAX_DEPTH`."""
     try:

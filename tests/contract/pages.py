@@ -12,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+from connectors.registry import ESPS
 from shared.definitions import kind_of
 from shared.errors import BadRequest, Misconfigured, Permanent, SendbridgeError, Transient, Unauthorized, Unknown
 from tests.contract.asking import ended, last
@@ -70,7 +71,7 @@ def _page(row: Row) -> str:
         _module_doc(row),
         "\n".join(_methods(row)),
         *_definition(row, of),
-        *(_signature(of.inbound) if of.inbound is not None else ()),
+        *(_signature(row, of) if of.inbound is not None else ()),
         *(_outcomes(of.operations) if of.operations else ()),
         "## A definition that works",
         f"```yaml\n{_example(row, of)}\n```",
@@ -126,14 +127,18 @@ def _table(model: Model) -> str:
     return "\n".join(("| field | type | default | |", "|---|---|---|---|", *lines))
 
 
-def _signature(inbound: Inbound) -> Iterator[str]:
-    doc = inspect.getdoc(importlib.import_module("shared.signatures")) or ""
+def _signature(row: Row, of: Sample) -> Iterator[str]:
+    inbound = of.inbound
+    assert inbound is not None
+    webhook = getattr(of.definition, "webhook", None)
+    own = ESPS.load(row[1]).verify if webhook is not None and webhook.signature == "vendor" else None
     yield "## Signature"
-    yield doc
+    yield inspect.getdoc(own or importlib.import_module("shared.signatures")) or ""
     names = ", ".join(f"`{name}`" for name in inbound.headers)
+    old = f", or if it was signed more than {_tolerance(inbound)} seconds ago or ahead" if inbound.dated else ""
     yield (
         f"A post needs the headers {names}. It is refused with 401 if one is missing, if anything in it was changed, if none of "
-        f"the definition's secrets signed it, or if it was signed more than {_tolerance(inbound)} seconds ago or ahead."
+        f"the definition's secrets signed it{old}."
     )
 
 

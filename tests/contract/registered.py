@@ -33,9 +33,9 @@ def each_row() -> pytest.MarkDecorator:
     return pytest.mark.parametrize("row", _sampled(), ids=" ".join)
 
 
-def each_inbound() -> pytest.MarkDecorator:
+def each_inbound(where: Callable[[Inbound], bool] = lambda _: True) -> pytest.MarkDecorator:
     """Every connector that is posted to."""
-    found = [(row, inbound) for row in _sampled() if (inbound := sample(row).inbound) is not None]
+    found = [(row, inbound) for row in _sampled() if (inbound := sample(row).inbound) is not None and where(inbound)]
     return pytest.mark.parametrize("inbound", [inbound for _, inbound in found], ids=[" ".join(row) for row, _ in found])
 
 

@@ -42,6 +42,8 @@ class Inbound:
     bad: JsonValue
     receive: Callable[[Mapping[str, str], bytes, datetime], tuple[list[str], list[int]]]
     """Verifies and reads a post: the ids of its events, and the positions of those that cannot be used."""
+    dated: bool = True
+    """Whether a post proves when it was signed."""
 
 
 def _plain(status: int, headers: Mapping[str, str], body: bytes) -> Response:

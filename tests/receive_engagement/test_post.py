@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
+from types import SimpleNamespace
 
 import pytest
 from pydantic import JsonValue
 
+from connectors.base import Post
+from connectors.esps.base import Esp
 from receive_engagement import handler
 from receive_engagement.post import Intake, receive
 from receive_engagement.settings import Settings
 from shared.catalogue import Definitions
-from shared.definitions import Integration
+from shared.definitions import Integration, Webhook
 from shared.queues import MAX_BODY, Queue
 from tests.aws import Aws
 from tests.receive_engagement.conftest import INTEGRATION, SECRET, World, events, handle, post, sample
@@ -23,7 +27,7 @@ def test_the_sample_has_three_good_events_and_a_bad_one(aws: Aws, world: World) 
     engagements, parked = (Queue(aws.sqs, aws.queue(name)) for name in ("engagements", "engagements-parked"))
     answer = receive(sample(), Intake(definitions.catalogue(Integration), engagements, parked, aws.clock))
     body = json.loads(str(answer["body"]))
-    assert (answer["statusCode"], body["accepted"]) == (202, 3)
+    assert (answer["statusCode"], body["accepted"]) == (200, 3)
     assert [rejected["index"] for rejected in body["rejected"]] == [2]
     kinds = [(engagement.message_id, engagement.type, engagement.hard) for engagement in world.engagements()]
     assert kinds == [("m_ada", "clicked", False), ("m_ada", "delivered", False), ("m_grace", "bounced", True)]
@@ -34,7 +38,7 @@ def test_the_sample_has_three_good_events_and_a_bad_one(aws: Aws, world: World) 
 
 def test_a_repeated_post_makes_the_same_engagements(world: World) -> None:
     for _ in range(2):
-        assert world.ask(post(events({}, {})))[0] == 202
+        assert world.ask(post(events({}, {})))[0] == 200
     assert len({engagement.id for engagement in world.engagements()}) == 2
 
 
@@ -76,13 +80,13 @@ def test_a_bad_post_is_refused_with_why(world: World, event: dict[str, object], 
         {"type": ["message.opened"]},
         {"metadata": {}},
         {"metadata": {"message_id": {"a": 1}}},
-        {"time": "2026-11-21T11:58:00Z", "metadata": None},
+        {"time": "2006-11-21T11:58:00Z", "metadata": None},
         {"time": "x" * 1_000_000},
     ],
 )
 def test_one_bad_event_is_parked_and_its_neighbours_are_taken(world: World, bad: dict[str, JsonValue]) -> None:
     status, body = world.ask(post(events({}, bad, {})))
-    assert (status, body["accepted"]) == (202, 2)
+    assert (status, body["accepted"]) == (200, 2)
     assert len(world.engagements()) == 2
     assert len(world.parked()) == 1
 
@@ -100,13 +104,13 @@ def test_one_bad_event_is_parked_and_its_neighbours_are_taken(world: World, bad:
     ],
 )
 def test_what_is_odd_but_readable_is_taken(world: World, odd: dict[str, JsonValue]) -> None:
-    assert world.ask(post(events(odd))) == (202, {"accepted": 1, "rejected": []})
+    assert world.ask(post(events(odd))) == (200, {"accepted": 1, "rejected": []})
     assert all(character not in body for body in world.aws.received("engagements") for character in "\x00\ufffe\uffff")
 
 
 def test_a_large_post_is_split_into_queue_messages(world: World) -> None:
     long, short = {"url": "u" * 1900}, dict[str, str]()
-    assert world.ask(post(events(*[long] * 500, *[short] * 500)))[0] == 202
+    assert world.ask(post(events(*[long] * 500, *[short] * 500)))[0] == 200
     jobs = world.jobs()
     assert sum(len(job.engagements) for job in jobs) == 1000
     assert max(len(job.engagements) for job in jobs) == 100
@@ -118,14 +122,14 @@ def test_a_post_of_nothing_but_bad_events_is_answered_and_kept_in_outline(world:
     status, answer = world.ask(post(body))
     rejected = answer["rejected"]
     assert isinstance(rejected, list)
-    assert (status, len(rejected)) == (202, 500)
+    assert (status, len(rejected)) == (200, 500)
     reasons = [reason for reason, _ in world.parked()]
     assert len(reasons) == 501
     assert sum(reason.startswith("19500 more events") for reason in reasons) == 1
 
 
 def test_no_events_are_fine(world: World) -> None:
-    assert world.ask(post(b'{"events": []}')) == (202, {"accepted": 0, "rejected": []})
+    assert world.ask(post(b'{"events": []}')) == (200, {"accepted": 0, "rejected": []})
 
 
 def test_while_sqs_does_not_answer_the_esp_is_asked_to_repeat(
@@ -153,3 +157,18 @@ def test_a_refused_post_shows_no_secret_and_no_address(world: World, caplog: pyt
     assert "300 s" in logged
     assert SECRET.removeprefix("whsec_") not in logged
     assert "ada@example.com" not in logged
+
+
+class Greeted(Esp):
+    """An ESP that first looks whether somebody answers."""
+
+    def greeting(self, webhook: Webhook, post: Post) -> Mapping[str, str] | None:
+        return {"method": post.method} if post.method == "HEAD" else None
+
+
+def test_what_only_looks_whether_somebody_answers_is_answered(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("receive_engagement.post.ESPS", SimpleNamespace(load=lambda _: Greeted()))
+    request = {"requestContext": {"http": {"method": "HEAD"}}, "pathParameters": {"integration": "postbird"}}
+    assert world.ask(dict(request)) == (200, {"accepted": 0, "rejected": []})
+    assert world.ask({**request, "requestContext": {"http": {"method": "GET"}}})[0] == 401
+    assert world.jobs() == []

@@ -77,3 +77,15 @@ def test_a_destination_may_have_an_owner_and_no_prefix() -> None:
     owner = "c0ffee00-1111-4222-8333-444455556666"
     made = Destination.model_validate({**DESTINATION, "owner": owner, "column_prefix": "", "contact_key": "EMailAddress2"})
     assert (made.owner, made.column_prefix) == (owner, "")
+
+
+@pytest.mark.parametrize("url", ["https://esp.example.com/{{ message.id }}", "https://esp.example.com/m/{{message.uuid}}/send"])
+def test_a_url_can_be_the_idempotency_key(url: str) -> None:
+    assert Integration.model_validate({**INTEGRATION, "url": url, "idempotency_url": True}).sends_once
+    assert not Integration.model_validate({**INTEGRATION, "url": url}).sends_once
+
+
+@pytest.mark.parametrize("url", ["https://esp.example.com/", "https://esp.example.com/{{ message.trigger }}"])
+def test_a_url_that_is_the_same_for_all_messages_is_no_idempotency_key(url: str) -> None:
+    _, [fault] = check("integration", {**INTEGRATION, "url": url, "idempotency_url": True})  # type: ignore[dict-item]
+    assert "message.id" in fault.expected

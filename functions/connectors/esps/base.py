@@ -144,7 +144,7 @@ class Esp:
         """Why none of the messages was taken; None if the answer is a success as a whole."""
         reason = f"the ESP answered HTTP {response.status}{self.said(integration, response.body)}"
         wait = response.retry_after(clock)
-        has_key = bool(integration.idempotency_header or integration.idempotency_path)
+        has_key = integration.sends_once
         if response.status == 409 and wait is not None:
             # With an idempotency key: the first request under this key is still being worked on.
             return (Unknown if has_key else Transient)(reason, retry_after=wait)
@@ -203,6 +203,13 @@ class Esp:
         return None
 
     # ---- webhooks
+
+    def greeting(self, webhook: Webhook, post: Post) -> Mapping[str, str] | None:
+        """What to log of a request by which the vendor only wants to see that somebody answers; None for any other.
+
+        It comes before `verify`, so none of it may be believed.
+        """
+        return None
 
     def verify(self, integration: Integration, webhook: Webhook, post: Post, clock: Clock) -> None:
         """Verifies a post by the vendor's own signature (`webhook.signature: vendor`). Raises BadRequest (401)."""

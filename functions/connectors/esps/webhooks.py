@@ -7,7 +7,7 @@ import binascii
 import hmac
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -42,6 +42,8 @@ class ParsedEvents:
 
     engagements: list[Engagement]
     problems: list[Problem]
+    greeting: Mapping[str, str] | None = None
+    """For the log, if the ESP only wanted to see that somebody answers."""
 
 
 def read_post(esp: Esp, integration: Integration, post: Post, clock: Clock) -> ParsedEvents:
@@ -53,6 +55,9 @@ def read_post(esp: Esp, integration: Integration, post: Post, clock: Clock) -> P
     webhook = integration.webhook
     if webhook is None:
         raise BadRequest("this integration takes no webhooks", field="integration", status=404)
+    greeting = esp.greeting(webhook, post)
+    if greeting is not None:
+        return ParsedEvents([], [], greeting)
     _verify(esp, integration, webhook, post, clock)
     events = esp.listed(webhook, post)
     if events is None:
@@ -132,10 +137,10 @@ def _engagement(integration: str, webhook: Webhook, event: JsonValue, received: 
     message = _required(event, webhook.message_id, "message id")
     native = _required(event, webhook.type, "type")
     kind = webhook.types.get(native, "other")
-    moment = _time(at(event, webhook.time), webhook.time, received)
+    moment = _time(at(event, webhook.time), webhook.time, received) if webhook.time else received
     url = text_at(event, webhook.url)
     vendor_id = text_at(event, webhook.id, limit=200)
-    fact = (integration, vendor_id) if vendor_id else (native, moment.isoformat(), url)
+    fact = (integration, vendor_id) if vendor_id else (native, moment.isoformat() if webhook.time else "", url)
     return Engagement(
         id=engagement_id(message, *fact),
         message_id=message,

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import JsonValue
@@ -190,6 +190,19 @@ def test_an_event_without_id_is_known_by_what_it_says() -> None:
     ids = [engagement.id for engagement in told.engagements]
     assert ids[0] == ids[1]
     assert len(set(ids)) == 3
+
+
+def test_an_esp_that_says_no_time_is_heard_now_and_the_fact_is_the_same_later() -> None:
+    webhook = {"secrets": [f"whsec_{KEYS[0]}"], "events": "events", "types": {}, "time": ""}
+    body = json.dumps({"events": [event(id=None)]}).encode()
+    later = NOW + timedelta(minutes=4)
+    posts = [(Post(signed(body, at=at), body), at) for at in (NOW, later)]
+    first, again = (
+        read_post(CONNECTOR, integration(webhook=webhook), post, lambda at=at: at).engagements[0]  # type: ignore[misc]
+        for post, at in posts
+    )
+    assert (first.at, again.at) == (NOW, later)
+    assert first.id == again.id
 
 
 def test_an_unknown_type_is_other() -> None:
