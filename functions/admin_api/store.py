@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
+from shared.catalogue import padded
 from shared.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Store:
 
     def version(self, kind: str, name: str, version: int) -> Stored | None:
         """What was in force under this version."""
-        return self._get(f"{kind}#{name}", _padded(version), kind, name)
+        return self._get(f"{kind}#{name}", padded(version), kind, name)
 
     def versions(self, kind: str, name: str) -> Iterator[Stored]:
         """Every version, newest first, also of a definition that was deleted."""
@@ -112,12 +113,8 @@ class Store:
         return (_stored(kind, name or item["sk"]["S"], item) for page in pages for item in page["Items"])
 
 
-def _padded(version: int) -> str:
-    return f"{version:010d}"
-
-
 def _history_key(stored: Stored) -> Row:
-    return {"pk": {"S": f"{stored.kind}#{stored.name}"}, "sk": {"S": _padded(stored.version)}}
+    return {"pk": {"S": f"{stored.kind}#{stored.name}"}, "sk": {"S": padded(stored.version)}}
 
 
 def _row(stored: Stored) -> Row:

@@ -50,6 +50,7 @@ class Catalogue(Generic[D]):
         self._read_at = float("-inf")
         self._current: dict[str, Versioned[D]] = {}
         self._invalid: dict[str, str] = {}
+        self._old: dict[tuple[str, int], tuple[int, Versioned[D]]] = {}
 
     def all(self) -> Mapping[str, Versioned[D]]:
         """Every current definition, read again when older than `ttl` seconds."""
@@ -69,6 +70,36 @@ class Catalogue(Generic[D]):
         if found is None:
             raise Misconfigured(f"the {self._kind} {name} {self._invalid.get(name, 'does not exist')}")
         return found
+
+    def at(self, name: str, version: int) -> Versioned[D]:
+        """The definition as it was under this version, for what was decided under it: an edit is for what comes after.
+
+        It has the secrets of its time, those that were rotated since excepted. If that version is no longer kept, or no longer
+        valid, it is the current one. Whether a definition is switched on, only the current one tells. Raises Misconfigured
+        like `require`.
+        """
+        current = self.require(name)
+        if current.version == version:
+            return current
+        # Kept for good: a version never changes. Only a rotation of secrets, which makes a new current one, may touch it.
+        seen_under, old = self._old.get((name, version), (0, current))
+        if seen_under != current.version:
+            old = self._read_old(name, version) or current
+            self._old[name, version] = current.version, old
+        return old
+
+    def _read_old(self, name: str, version: int) -> Versioned[D] | None:
+        answer = self._dynamodb.query(
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk AND sk = :sk",
+            ExpressionAttributeValues={":pk": {"S": f"{self._kind}#{name}"}, ":sk": {"S": padded(version)}},
+        )
+        text = answer["Items"][0]["body"]["S"] if answer["Items"] else "null"
+        try:
+            return self._made(name, version, text) if text != "null" else None
+        except ValidationError as error:
+            logger.error("invalid definition", kind=self._kind, definition=name, version=version, reason=first_problem(error))
+            return None
 
     def _load_all(self) -> tuple[dict[str, Versioned[D]], dict[str, str]]:
         """The valid definitions, and why each other one is not: a bad one (of an older release, say) stops no other."""
@@ -94,10 +125,13 @@ class Catalogue(Generic[D]):
         known = self._current.get(name)
         if known is not None and known.version == version:
             return known
+        return self._made(name, version, text)
+
+    def _made(self, name: str, version: int, text: str) -> Versioned[D]:
         body = json.loads(text)
         values: Mapping[str, JsonValue] = {}
         if self._secrets is not None and _holds_secrets(body):
-            values = self._secrets.read(f"definition/{self._kind}/{name}") or {}
+            values = values_at(self._secrets.read(f"definition/{self._kind}/{name}") or {}, version)
         return Versioned(self._model.model_validate(unmask(body, values)), version)
 
 
@@ -128,6 +162,22 @@ class Definitions:
             ttl=self.ttl,
             secrets=self.secrets if secrets else None,
         )
+
+
+OLD = "old"
+"""Where a definition's secret has the values of versions that were in force before, by version, if they were others."""
+
+
+def values_at(kept: Mapping[str, JsonValue], version: int) -> Mapping[str, JsonValue]:
+    """The secret values of one version in what Secrets Manager keeps of a definition."""
+    old = kept.get(OLD)
+    values = old.get(str(version)) if isinstance(old, dict) else None
+    return values if isinstance(values, dict) else kept
+
+
+def padded(version: int) -> str:
+    """A version as the sort key of its row among all versions of a definition (`kind#name`)."""
+    return f"{version:010d}"
 
 
 def unmask(body: JsonValue, values: Mapping[str, JsonValue], path: str = "") -> JsonValue:
