@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import ClassVar, TypeAlias
 
 from pydantic import JsonValue
@@ -15,7 +16,16 @@ from pydantic import JsonValue
 from connectors.base import Post
 from shared.clock import Clock
 from shared.definitions import Integration, Webhook
-from shared.errors import BadRequest, Misconfigured, SendbridgeError, Transient, Unauthorized, Unknown, outcome_of_status
+from shared.errors import (
+    BadRequest,
+    Misconfigured,
+    Permanent,
+    SendbridgeError,
+    Transient,
+    Unauthorized,
+    Unknown,
+    outcome_of_status,
+)
 from shared.exchange import Exchange, Request, Response
 from shared.fields import Channel
 from shared.ids import digest
@@ -24,7 +34,6 @@ from shared.scrub import code
 from shared.validation import secrets_of
 
 _SURELY_NOT_TAKEN = (425, 429, 503)
-_CODE_KEYS = ("code", "error", "type", "field", "name", "status")
 
 
 @dataclass(frozen=True)
@@ -88,15 +97,48 @@ class Esp:
     remaining_header: ClassVar[str] = "ratelimit-remaining"
     reset_header: ClassVar[str] = "ratelimit-reset"
     """The quota as the vendor announces it: what is left, and when there is more, in seconds from now or as Unix time."""
+    code_keys: ClassVar[tuple[str, ...]] = ("code", "error", "type", "field", "name", "status")
+    """Where codes are in an error body, or in its `error`."""
+    verdicts: ClassVar[Mapping[str, tuple[type[SendbridgeError], str]]] = {}
+    """The vendor's codes that say more than the HTTP status: what such an error comes to, and why, in our words."""
 
     # ---- sending
 
     def send(self, integration: Integration, messages: Sequence[Outgoing], clock: Clock) -> Exchange[Answered]:
-        """Posts messages that `alike` found to go together. Equal arguments make an equal request, byte for byte."""
-        response = yield self.request(integration, messages)
+        """Posts messages that `alike` found to go together. Equal arguments make an equal request, byte for byte.
+
+        If the vendor refuses several as a whole, perhaps for one of them, it posts each half by itself: all within the
+        time that the integration has for one request.
+        """
+        ends = clock() + timedelta(seconds=integration.timeout_seconds)
+        return (yield from self._send(integration, messages, clock, ends))
+
+    def _send(
+        self, integration: Integration, messages: Sequence[Outgoing], clock: Clock, ends: datetime, timeout: float | None = None
+    ) -> Exchange[Answered]:
+        request = self.request(integration, messages)
+        response = yield request if timeout is None else replace(request, timeout=timeout)
         refusal = self.refusal(integration, response, clock)
+        if isinstance(refusal, Permanent) and len(messages) > 1:
+            return (yield from self._halves(integration, messages, clock, ends))
         outcomes = self.results(integration, messages, response) if refusal is None else [refusal] * len(messages)
         return Answered(outcomes, self.pause(response, clock))
+
+    def _halves(self, integration: Integration, messages: Sequence[Outgoing], clock: Clock, ends: datetime) -> Exchange[Answered]:
+        outcomes: list[Outcome] = []
+        pause: float | None = None
+        for half in (messages[: len(messages) // 2], messages[len(messages) // 2 :]):
+            left = (ends - clock()).total_seconds()
+            try:
+                if left <= 0:
+                    raise Transient("refused together with others, and no time was left to try it without them", retry_after=0)
+                answered = yield from self._send(integration, half, clock, ends, left)
+            except SendbridgeError as error:
+                outcomes += [error] * len(half)
+            else:
+                outcomes += answered.outcomes
+                pause = max(pause or 0, answered.pause) if answered.pause is not None else pause
+        return Answered(outcomes, pause)
 
     def alike(self, message: Outgoing) -> str:
         """Messages of which this is the same text may go in one request, if their URL and headers are equal too.
@@ -142,8 +184,11 @@ class Esp:
 
     def refusal(self, integration: Integration, response: Response, clock: Clock) -> SendbridgeError | None:
         """Why none of the messages was taken; None if the answer is a success as a whole."""
-        reason = f"the ESP answered HTTP {response.status}{self.said(integration, response.body)}"
-        wait = response.retry_after(clock)
+        codes, wait = self.codes(response), response.retry_after(clock)
+        reason = f"the ESP answered HTTP {response.status}{bracketed(codes, integration)}"
+        known = self.verdict(codes, reason, wait) if response.status >= 300 else None
+        if known is not None:
+            return known
         has_key = integration.sends_once
         if response.status == 409 and wait is not None:
             # With an idempotency key: the first request under this key is still being worked on.
@@ -169,18 +214,26 @@ class Esp:
             return Unknown(f"the ESP answered HTTP {response.status} without a message id at {where!r}")
         return Sent(found, response.status, response.seconds)
 
-    def said(self, integration: Integration, body: bytes) -> str:
-        """The machine-readable codes of an error body, in brackets.
+    def verdict(self, codes: Sequence[str], reason: str, wait: float | None = None) -> SendbridgeError | None:
+        """What `verdicts` says of the first of these codes that it knows, after `reason`; None if it knows none."""
+        for one in codes:
+            if one in self.verdicts:
+                kind, why = self.verdicts[one]
+                text = f"{reason}: {why}"
+                return kind(text, retry_after=wait) if issubclass(kind, Transient) else kind(text)
+        return None
+
+    def codes(self, response: Response) -> list[str]:
+        """The machine-readable codes of an error.
 
         Its sentences are left out: they like to repeat the address.
         """
         try:
-            value = json.loads(body[:100_000])
+            value = json.loads(response.body[:100_000])
         except (ValueError, RecursionError):
-            return ""
+            return []
         inner = value.get("error") if isinstance(value, dict) else None
-        found = [text_at(part, key) for part in (inner, value) if isinstance(part, dict) for key in _CODE_KEYS]
-        return bracketed(found, integration)
+        return [text_at(part, key) for part in (inner, value) if isinstance(part, dict) for key in self.code_keys]
 
     def pause(self, response: Response, clock: Clock) -> float | None:
         """Seconds for which the vendor wants no more messages, by the quota that it announces; at most an hour."""
