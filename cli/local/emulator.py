@@ -38,6 +38,7 @@ def main(directory: Path) -> None:
     count_loopback_as_tls(app)
     record_calls(directory / "calls.jsonl")
     refer_to_secrets_by_arn()
+    contain_failures()
     threading.Thread(target=poll_promptly, daemon=True).start()
     app.main()
 
@@ -77,6 +78,27 @@ def poll_promptly() -> None:
     while True:
         time.sleep(_POLL_SECONDS)
         lambda_svc.esm_wake.set()
+
+
+def contain_failures() -> None:
+    """A process that dies while it starts makes MiniStack end all other processes of its function, busy or starting.
+
+    Those that were starting then do the same to whoever starts after them, and so on for as long as starts overlap. On AWS
+    an execution environment that dies is alone in it.
+    """
+    from ministack.core.lambda_runtime import Worker  # noqa: PLC0415
+
+    invoke = Worker.invoke
+
+    def contained(worker: Any, *arguments: Any, **named: Any) -> dict[str, Any]:
+        """In place of MiniStack's `invoke`, which reports a death later on as a failed invocation too."""
+        try:
+            result: dict[str, Any] = invoke(worker, *arguments, **named)
+        except Exception as error:
+            return {"status": "error", "error": str(error)}
+        return result
+
+    Worker.invoke = contained
 
 
 def refer_to_secrets_by_arn() -> None:

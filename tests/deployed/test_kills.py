@@ -8,9 +8,11 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from cli.local.world import World
@@ -75,6 +77,24 @@ def test_nothing_is_lost_and_nothing_is_done_twice(deployed: World, shop: Shop) 
         assert [trace["status"] for trace in shop.traces(number)] == ["sent"]
     assert sum(killed.values()) >= 20, killed
     assert len(killed) >= 4, killed
+
+
+@pytest.mark.timeout(120)
+def test_a_function_killed_while_it_starts_takes_no_other_along(deployed: World) -> None:
+    """Else one kill under load could fail every post after it, for as long as posts keep coming."""
+    url = f"{deployed.deployment.url}/v1/engagements/postbird"
+    for pid, _ in _of(deployed, "receive-engagement"):
+        os.kill(pid, signal.SIGKILL)
+    with ThreadPoolExecutor(6) as pool:
+        posts = [pool.submit(httpx.post, url, content=b"{}", timeout=60) for _ in range(6)]
+        starting = until(lambda: _of(deployed, "receive-engagement"), bool, 10)
+        os.kill(starting[0][0], signal.SIGKILL)
+        statuses = [post.result().status_code for post in posts]
+    assert Counter(statuses) == {401: 5, 502: 1}
+
+
+def _of(world: World, function: str) -> list[tuple[int, str]]:
+    return [(pid, name) for pid, name in running_functions(world) if function in name]
 
 
 def _evidence(shop: Shop, number: int) -> str:
