@@ -1,4 +1,4 @@
-"""The fields of definitions as people read them: name, type, default and meaning, from the source of `shared/definitions.py`."""
+"""The fields of definitions as people read them: name, type, default and meaning, from the source that declares them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+import shared.auth
 import shared.definitions
+import shared.fields
 
 _PLAIN = {
     "str": "text",
@@ -41,7 +43,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Model:
-    """One type of `shared/definitions.py`; `mentioned` are the other types that its fields name."""
+    """One type of definitions or of their parts; `mentioned` are the other types that its fields name."""
 
     name: str
     doc: str
@@ -52,12 +54,15 @@ class Model:
 @cache
 def _source() -> tuple[dict[str, ast.ClassDef], dict[str, tuple[ast.expr, str]]]:
     """Classes by name, and aliases by name with what is said of them."""
-    body = ast.parse(inspect.getsource(shared.definitions)).body
+    modules = (shared.definitions, shared.auth, shared.fields)
+    body = [node for module in modules for node in ast.parse(inspect.getsource(module)).body]
     classes = {node.name: node for node in body if isinstance(node, ast.ClassDef)}
     named: dict[str, tuple[ast.expr, str]] = {}
     for node, doc in _with_docs(body):
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             named[node.targets[0].id] = node.value, doc
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
+            named[node.target.id] = node.value, doc
     return classes, named
 
 
@@ -115,9 +120,20 @@ def _typed(field: ast.AnnAssign) -> tuple[str, str]:
     kind, value = _type(field.annotation), field.value
     if isinstance(value, ast.Call) and ast.unparse(value.func) == "Field":
         limits = _limits(value)
-        default = next((_literal(k.value) for k in value.keywords if k.arg == "default"), "required")
-        return " ".join(filter(None, (kind, limits))), default
+        return " ".join(filter(None, (kind, limits))), _default(value)
     return kind, "required" if value is None else _literal(value)
+
+
+def _default(field: ast.Call) -> str:
+    """Of a `Field(...)`: its default, or what its factory makes."""
+    given = {keyword.arg: keyword.value for keyword in field.keywords}
+    made = given.get("default_factory")
+    if isinstance(made, ast.Lambda):
+        [unpacked] = [node for node in ast.walk(made) if isinstance(node, ast.Name)]
+        return _literal(_source()[1][unpacked.id][0])
+    if made is not None:
+        return "empty"
+    return _literal(given["default"]) if "default" in given else "required"
 
 
 def _literal(node: ast.expr) -> str:

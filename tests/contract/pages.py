@@ -70,11 +70,10 @@ def _page(row: Row) -> str:
         f"# {row[0]}: {row[1]}",
         _module_doc(row),
         "\n".join(_methods(row)),
-        *_definition(row, of),
+        *(_preset(row) or _definition(row, of)),
         *(_signature(row, of) if of.inbound is not None else ()),
         *(_outcomes(of.operations) if of.operations else ()),
-        "## A definition that works",
-        f"```yaml\n{_example(row, of)}\n```",
+        *(() if _preset(row) else ("## A definition that works", f"```yaml\n{_example(row, of)}\n```")),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -99,6 +98,21 @@ def _methods(row: Row) -> Iterator[str]:
     for name, member in vars(owner).items():
         if not name.startswith("_") and (doc := inspect.getdoc(member)):
             yield f"* `{name}`: {' '.join(doc.split())}"
+
+
+def _preset(row: Row) -> list[str]:
+    """A vendor's ready-made integration; nothing for what has none."""
+    preset = ESPS.load(row[1]).preset if row[0] == "ESP" else None
+    if preset is None:
+        return []
+    text = yaml.safe_dump({"kind": "integration", **preset.definition}, sort_keys=False, width=120).strip()
+    return [
+        f"## Its preset: `sendbridge preset {row[1]}`",
+        f"{preset.title}, {preset.channel}. Source: {preset.source}. It is an ordinary integration: fill in what is in capitals, "
+        "and change what you like. Its fields are those of [rest](esp_rest.md).",
+        *(["\n".join(f"* {note}" for note in preset.notes)] if preset.notes else []),
+        f"```yaml\n{text}\n```",
+    ]
 
 
 def _definition(row: Row, of: Sample) -> Iterator[str]:
