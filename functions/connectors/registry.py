@@ -47,6 +47,7 @@ ESPS: Family[Esp] = Family(
     "ESP",
     {
         "rest": "connectors.esps.rest:CONNECTOR",
+        "postmark": "connectors.esps.postmark:CONNECTOR",
     },
 )
 

@@ -85,11 +85,13 @@ def sending(connector: str, integration: Integration, body: JsonValue) -> Exchan
     return outcome
 
 
+_FILLING = {"FROM": "shop@example.com"}
 _HOLE = re.compile(r"\$\{[A-Z0-9_]+\}")
 
 
 def filled(connector: str, **changes: JsonValue) -> Integration:
-    """A vendor's preset with every hole filled in: `${NAME}` by `name`, the secret NAME by `secret-of-name-0123`."""
+    """A vendor's preset with every hole filled in: FROM by an address, any other `${NAME}` by `name`, the secret NAME by
+    `secret-of-name-0123`."""
     preset = ESPS.load(connector).preset
     assert preset is not None
     return Integration.model_validate({**_filled(dict(preset.definition)), "name": connector, **changes})  # type: ignore[dict-item]
@@ -103,7 +105,11 @@ def _filled(part: JsonValue) -> JsonValue:
         return {key: _filled(value) for key, value in part.items()}
     if isinstance(part, list):
         return [_filled(value) for value in part]
-    return _HOLE.sub(lambda hole: hole[0][2:-1].lower().replace("_", "-"), part) if isinstance(part, str) else part
+    return (
+        _HOLE.sub(lambda hole: _FILLING.get(hole[0][2:-1]) or hole[0][2:-1].lower().replace("_", "-"), part)
+        if isinstance(part, str)
+        else part
+    )
 
 
 def of_preset(

@@ -29,7 +29,7 @@ from shared.errors import (
 from shared.exchange import Exchange, Request, Response
 from shared.fields import Channel
 from shared.ids import digest
-from shared.mapping import put, text_at
+from shared.mapping import at, put, text_at
 from shared.scrub import code
 from shared.validation import secrets_of
 
@@ -206,9 +206,14 @@ class Esp:
     def result(self, integration: Integration, response: Response) -> Outcome:
         """The outcome of the only message of a request."""
         try:
-            found = text_at(json.loads(response.body), integration.message_id_path, limit=200)
+            answer: JsonValue = json.loads(response.body)
         except (ValueError, RecursionError):
             return Unknown(f"the ESP answered HTTP {response.status}, but not with JSON")
+        return self.sent(integration, answer, response)
+
+    def sent(self, integration: Integration, part: JsonValue, response: Response) -> Outcome:
+        """The outcome of a message by the part of the answer that is about it: Unknown if it has no message id."""
+        found = text_at(part, integration.message_id_path, limit=200)
         if not found:
             where = integration.message_id_path
             return Unknown(f"the ESP answered HTTP {response.status} without a message id at {where!r}")
@@ -275,6 +280,15 @@ class Esp:
     def event(self, webhook: Webhook, event: JsonValue) -> JsonValue:
         """An event as the settings describe it, where the vendor's has no place for some of it."""
         return event
+
+
+def parts(response: Response, path: str, count: int) -> list[JsonValue]:
+    """The parts of an answer that are about one message each: the list at this path, or nulls if it has not as many as this."""
+    try:
+        found = at(json.loads(response.body), path)
+    except (ValueError, RecursionError):
+        found = None
+    return found if isinstance(found, list) and len(found) == count else [None] * count
 
 
 def bracketed(found: Sequence[str], integration: Integration) -> str:

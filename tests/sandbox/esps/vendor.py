@@ -24,6 +24,14 @@ class Taken:
     content: Mapping[str, object] = field(default_factory=dict)
 
 
+class Refused(Exception):
+    """What a sandbox raises to refuse a request: the answer."""
+
+    def __init__(self, answer: Response) -> None:
+        super().__init__(answer.status_code)
+        self.answer = answer
+
+
 class VendorSandbox(Sandbox):
     """One ESP's sending endpoint. A subclass has `paths` (its targets are their values), `send` and `refusal`."""
 
@@ -57,7 +65,10 @@ class VendorSandbox(Sandbox):
 
     async def _send(self, request: Request) -> Response:
         self.requests += 1
-        return await self.send(request)
+        try:
+            return await self.send(request)
+        except Refused as refused:
+            return refused.answer
 
     def routes(self) -> list[BaseRoute]:
         return [

@@ -1,0 +1,100 @@
+"""Sending a vendor's preset for real: rendered, signed in as the vendor wants it, and posted to its sandbox."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import cast
+from urllib.parse import urlsplit
+
+from pydantic import JsonValue
+
+from connectors.esps.base import Answered, Outgoing
+from connectors.registry import ESPS
+from shared.clock import utc_now
+from shared.definitions import Integration
+from shared.exchange import Request, Response, run
+from shared.http import Http
+from shared.secrets import Secrets
+from shared.state import Leases
+from shared.templates import render_json
+from shared.tokens import Tokens
+from tests.contract.sample import filled
+from tests.sandbox.esps.vendor import VendorSandbox
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+@contextmanager
+def sandbox_of(vendor: str) -> Iterator[VendorSandbox]:
+    """The vendor's sandbox, running; its usual credentials are those that `filled` puts into a preset."""
+    kind = cast("type[VendorSandbox]", importlib.import_module(f"tests.sandbox.esps.{vendor}").SANDBOX)
+    with kind.run() as sandbox:
+        yield sandbox
+
+
+def at_sandbox(vendor: str, sandbox: VendorSandbox, **changes: JsonValue) -> Integration:
+    """The vendor's preset, filled in, but for where it is posted to."""
+    made = filled(vendor, **changes)
+    auth = made.auth
+    if auth.type == "oauth2":
+        auth = auth.model_copy(update={"token_url": _moved(auth.token_url, sandbox.url)})
+    return made.model_copy(update={"url": _moved(made.url, sandbox.url), "auth": auth})
+
+
+def _moved(url: str, where: str) -> str:
+    return where + url.removeprefix(f"https://{urlsplit(url).netloc}")
+
+
+def rendered(integration: Integration, number: int = 1, **changes: JsonValue) -> Outgoing:
+    """One message as `send_message` would hand it on: to `person<number>@example.com`, or `+1555010<number>`."""
+    to = f"person{number}@example.com" if integration.channel == "email" else f"+1555010{number:04}"
+    own: dict[str, JsonValue] = {
+        "id": f"m_{number:032x}",
+        "uuid": f"00000000-0000-4000-8000-{number:012x}",
+        "trigger": "cart",
+        "campaign": "Autumn",
+        "delivery": "First reminder",
+        "template": "cart",
+        "subject": f"Grüße, “{number}”",
+        "html": f"<p>Your cart & more, {number}</p>",
+        "text": f"Your cart, {number}",
+    }
+    variables: dict[str, JsonValue] = {
+        "identifier": to,
+        "to": to,
+        "profile": {"email": to},
+        "unsubscribe_url": f"https://api.example.com/u/{number}",
+        "mirror_url": f"https://api.example.com/m/{number}",
+        "message": own,
+        **changes,
+    }
+    body = render_json("body", integration.body, variables)
+    url = render_json("url", integration.url, variables)
+    headers = cast("dict[str, str]", render_json("headers", {**integration.headers}, variables))
+    return Outgoing(str(own["id"]), str(url), body, headers)
+
+
+def send(integration: Integration, messages: Sequence[Outgoing]) -> Answered:
+    """Sends messages as `send_message` does. Raises what the network raises."""
+    http = Http((f"http://{urlsplit(integration.url).netloc}",))
+    # None of the ways to sign in that need no token look at the stores.
+    tokens = Tokens(cast("Secrets", None), cast("Leases", None), http.send, utc_now)
+    authorised = tokens.authorised("integration", integration.name, integration.auth, http.send)
+    try:
+        return run(ESPS.load(integration.connector).send(integration, messages, utc_now), authorised)
+    finally:
+        http.close()
+
+
+def asked(integration: Integration, messages: Sequence[Outgoing], *answers: Response) -> tuple[Answered, list[Request]]:
+    """Sends messages to nobody: these are the answers, the last one again if there are more requests."""
+    requests: list[Request] = []
+
+    def answer(request: Request) -> Response:
+        requests.append(request)
+        return answers[min(len(requests), len(answers)) - 1]
+
+    return run(ESPS.load(integration.connector).send(integration, messages, lambda: NOW), answer), requests
