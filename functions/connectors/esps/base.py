@@ -94,6 +94,8 @@ class Esp:
     preset: ClassVar[Preset | None] = None
     most: ClassVar[int] = 1
     """Messages that one request can hold."""
+    together: ClassVar[str] = ""
+    """The field of the body that is a list of messages, if bodies which are equal but for it may be sent as one."""
     remaining_header: ClassVar[str] = "ratelimit-remaining"
     reset_header: ClassVar[str] = "ratelimit-reset"
     """The quota as the vendor announces it: what is left, and when there is more, in seconds from now or as Unix time."""
@@ -143,9 +145,14 @@ class Esp:
     def alike(self, message: Outgoing) -> str:
         """Messages of which this is the same text may go in one request, if their URL and headers are equal too.
 
-        By default each goes alone.
+        Each goes alone, unless the vendor has a field for messages `together`.
         """
-        return message.id
+        return json.dumps(put(message.body, self.together, []), sort_keys=True) if self._listed(message.body) else message.id
+
+    def _listed(self, body: JsonValue) -> list[JsonValue]:
+        """The one message in a body that could hold several."""
+        found = at(body, self.together) if self.together else None
+        return found if isinstance(found, list) and len(found) == 1 else []
 
     def request(self, integration: Integration, messages: Sequence[Outgoing]) -> Request:
         """The request for these messages."""
@@ -167,8 +174,9 @@ class Esp:
         return messages[0].id if len(messages) == 1 else "b_" + digest(*(message.id for message in messages))
 
     def join(self, bodies: Sequence[JsonValue]) -> JsonValue:
-        """One body that holds these. Called with several only if `most` allows it."""
-        return bodies[0]
+        """One body that holds these. Called with several only if `most` and `alike` allow it."""
+        every = [one for body in bodies for one in self._listed(body)]
+        return put(bodies[0], self.together, every) if len(bodies) > 1 else bodies[0]
 
     def with_secrets(self, body: JsonValue, integration: Integration) -> JsonValue:
         """The body with the keys that the vendor wants in it."""
@@ -284,11 +292,17 @@ class Esp:
 
 def parts(response: Response, path: str, count: int) -> list[JsonValue]:
     """The parts of an answer that are about one message each: the list at this path, or nulls if it has not as many as this."""
-    try:
-        found = at(json.loads(response.body), path)
-    except (ValueError, RecursionError):
-        found = None
+    found = at(answer_of(response), path)
     return found if isinstance(found, list) and len(found) == count else [None] * count
+
+
+def answer_of(response: Response) -> JsonValue:
+    """The JSON of an answer; None if it is not JSON."""
+    try:
+        value: JsonValue = json.loads(response.body)
+    except (ValueError, RecursionError):
+        return None
+    return value
 
 
 def bracketed(found: Sequence[str], integration: Integration) -> str:
