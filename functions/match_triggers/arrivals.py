@@ -24,7 +24,7 @@ from match_triggers.keeping import identifiers_of, merged
 from shared.errors import Transient
 from shared.ids import visit_id
 from shared.jobs import EventsJob, TrackerEvent
-from shared.profiles import Identifier
+from shared.person import Identifier
 from shared.queues import Batch, Record
 from shared.visits import Visit
 

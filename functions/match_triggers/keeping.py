@@ -12,7 +12,7 @@ from match_triggers.matching import names_of, next_due
 from shared.catalogue import Versioned
 from shared.definitions import Trigger
 from shared.jobs import TrackerEvent
-from shared.profiles import Identifier
+from shared.person import Identifier
 from shared.visits import Visit, VisitEvent, in_order
 
 _MOST_EVENTS = 200

@@ -16,6 +16,7 @@ from shared.jobs import CrmJob, Engagement, EngagementsJob, Hop
 from shared.ledger import Ledger, Message
 from shared.links import Links
 from shared.observe import count, logger
+from shared.person import Cause, Suppression
 from shared.profiles import Profiles
 from shared.queues import Batch, Queue, Record
 from shared.scrub import scrub
@@ -25,6 +26,8 @@ KEPT = 200
 
 _AT_ONCE = 50
 """Engagements in one write: DynamoDB's expressions have at most 4 KB."""
+
+_ASKED_FOR: tuple[Cause, ...] = ("complained", "unsubscribed")
 
 HOP = "record_engagement"
 
@@ -123,16 +126,18 @@ def _news(message: Message, engagements: Iterable[Engagement]) -> _News | None:
 
 def _opt_out(news: _News, books: Books) -> None:
     """Whoever's address is dead, or who wants no more, gets no more."""
-    reasons = filter(None, (_reason_to_stop(engagement) for engagement in (*news.kept, *news.beyond)))
-    reason = next(reasons, None)
-    if reason is not None and news.message.profile_id is not None:
-        books.profiles.suppress(news.message.profile_id, "email", reason)
+    for engagement in (*news.kept, *news.beyond):
+        suppression = _suppression(engagement)
+        if suppression is not None and news.message.profile_id is not None:
+            books.profiles.suppress(news.message.profile_id, suppression)
 
 
-def _reason_to_stop(engagement: Engagement) -> str | None:
+def _suppression(engagement: Engagement) -> Suppression | None:
     if engagement.type == "bounced":
-        return f"hard bounce {scrub(engagement.code, 50)}".rstrip() if engagement.hard else None
-    return engagement.type if engagement.type in ("complained", "unsubscribed") else None
+        reason = f"hard bounce {scrub(engagement.code, 50)}".rstrip()
+        return Suppression("email", "bounced", reason, engagement.at, engagement.integration) if engagement.hard else None
+    cause = next((one for one in _ASKED_FOR if one == engagement.type), None)
+    return Suppression("email", cause, cause, engagement.at, engagement.integration) if cause else None
 
 
 def _synchronise(news: Iterable[_News], books: Books) -> None:

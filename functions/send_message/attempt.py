@@ -29,7 +29,7 @@ from shared.jobs import Hop, MessageJob
 from shared.ledger import Claim
 from shared.mirrors import Content
 from shared.observe import count, logger
-from shared.profiles import Profile
+from shared.person import Profile
 
 if TYPE_CHECKING:
     from connectors.esps.base import Sent

@@ -1,51 +1,223 @@
-"""Why a message is not to be sent after all: asked immediately before the send, in a fixed order."""
+"""Whether a message may go out now: asked immediately before each send, in a fixed order. Pure.
+
+1. It is still valid.  2. Its trigger is there and switched on.  3. The person wants it: no opt-out on the channel.
+4. They can be reached as the integration wants them named.  5. It is no quiet hour where they are.  6. No cap is reached.
+"""
 
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import TypeAlias
+from zoneinfo import ZoneInfo
 
-from shared.definitions import Trigger
+from shared.definitions import Cap, Integration, Policy, QuietHours, Trigger
+from shared.fields import Channel, is_zone
 from shared.jobs import MessageJob
-from shared.profiles import Profile
+from shared.person import Profile, identifier_of
+from shared.sends import Sends, Slot, free_at, pruned, with_slot, without_slot
 from shared.visits import Visit, excluded_after
 
 _LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
 _ADDRESS = re.compile(rf"[^\s@<>()\[\]\\,;:\"\x00-\x1f\x7f]{{1,64}}@(?:{_LABEL}\.)+{_LABEL}")
 _LONGEST_ADDRESS = 254
+_LONGEST_ZONE = 64
 
 
-def reason_to_skip(
-    job: MessageJob, trigger: Trigger | None, visit: Visit | None, profile: Profile | None, *, channel: str, now: datetime
-) -> str | None:
-    """The first reason not to send, None if there is none."""
-    return _expired(job, now) or _cancelled(job, trigger, visit) or _unreachable(profile, channel)
+@dataclass(frozen=True)
+class Send:
+    """It may go out, if this is what the profile's row has for `sends` then."""
+
+    sends: Sends
 
 
-def _expired(job: MessageJob, now: datetime) -> str | None:
-    return "no longer valid" if now > job.valid_until else None
+@dataclass(frozen=True)
+class Skip:
+    """It is never to go out. If it surely did not before, a slot that an earlier attempt took is free: `without_slot`."""
+
+    reason: str
+    sends: Sends | None
+    """None if the row is right as it is."""
 
 
-def _cancelled(job: MessageJob, trigger: Trigger | None, visit: Visit | None) -> str | None:
+@dataclass(frozen=True)
+class Wait:
+    """It is to be asked about again at `until`."""
+
+    reason: str
+    until: datetime
+    sends: Sends
+
+
+Verdict: TypeAlias = Send | Skip | Wait
+"""Each has the profile's `sends` as they are to be stored with it."""
+
+
+def verdict(
+    job: MessageJob,
+    trigger: Trigger | None,
+    profile: Profile | None,
+    policy: Policy | None,
+    *,
+    integration: Integration,
+    now: datetime,
+) -> Verdict:
+    """What to do with a message. Without a policy its channel has that policy's defaults.
+
+    The exit condition is not asked here: the ledger knows it.
+    """
+    reason = _over(job, trigger, now) or _unwanted(profile, integration)
+    if reason is not None or trigger is None or profile is None:
+        return Skip(reason or "", _given_up(profile, job.message_id, now))
+    return _Question(job, trigger, profile, policy or Policy(name=integration.channel), now).answer()
+
+
+def _given_up(profile: Profile | None, message_id: str, now: datetime) -> Sends | None:
+    """The slots without the one that the message held; one that it took stays: an earlier attempt may have gone out."""
+    own = profile.sends.get(message_id) if profile else None
+    return without_slot(profile.sends, message_id, now) if profile and own and own.state == "held" else None
+
+
+def _over(job: MessageJob, trigger: Trigger | None, now: datetime) -> str | None:
+    if now > job.valid_until:
+        return "no longer valid"
     if trigger is None:
         return "the trigger was deleted"
-    if not trigger.enabled:
-        return "the trigger is switched off"
+    return None if trigger.enabled else "the trigger is switched off"
+
+
+def cancelled(job: MessageJob, trigger: Trigger, visit: Visit | None) -> str | None:
+    """Why the visit needs the message no more: it did what it must not include. None if it still does."""
     since = job.begins_at or job.anchor_at
     return trigger.cancelled_as if excluded_after(visit, trigger.must_not_include, since) else None
 
 
-def _unreachable(profile: Profile | None, channel: str) -> str | None:
+def _unwanted(profile: Profile | None, integration: Integration) -> str | None:
     if profile is None:
         return "no profile"
-    if not profile.email:
-        return "no email address"
-    if not is_address(profile.email):
-        return "the email address is not valid"
-    why = profile.suppressed.get(channel)
-    return f"suppressed: {why}" if why else None
+    suppression = profile.suppression(integration.channel)
+    return f"suppressed: {suppression.reason}" if suppression else _unreachable(profile, integration.identifier)
+
+
+def _unreachable(profile: Profile, kind: str) -> str | None:
+    if kind in ("email", "email_sha256"):
+        if not profile.email:
+            return "no email address"
+        return None if is_address(profile.email) else "the email address is not valid"
+    if identifier_of(profile, kind):
+        return None
+    if kind == "phone":
+        return "the phone number is not valid" if profile.attributes.get("phone") else "no phone number"
+    return f"no {kind}"
+
+
+def reason_to_skip(
+    job: MessageJob, trigger: Trigger | None, visit: Visit | None, profile: Profile | None, *, channel: Channel, now: datetime
+) -> str | None:
+    """The first reason not to send, None if there is none."""
+    if (over := _over(job, trigger, now)) or trigger is None:
+        return over
+    stopped = cancelled(job, trigger, visit)
+    if stopped or profile is None:
+        return stopped or "no profile"
+    suppression = profile.suppression(channel)
+    return f"suppressed: {suppression.reason}" if suppression else _unreachable(profile, "email")
 
 
 def is_address(text: str) -> bool:
     """Whether this looks like one email address (RFC 5321 without quoted local parts; international ones are fine)."""
     return len(text) <= _LONGEST_ADDRESS and _ADDRESS.fullmatch(text) is not None
+
+
+@dataclass(frozen=True)
+class _Question:
+    """Whether a message that is to go out may do so now."""
+
+    job: MessageJob
+    trigger: Trigger
+    profile: Profile
+    policy: Policy
+    now: datetime
+
+    def answer(self) -> Verdict:
+        exempt = self.trigger.name in self.policy.exempt
+        if not exempt and self.policy.quiet_hours is not None:
+            ends = quiet_until(self.policy.quiet_hours, self.profile, self.now)
+            if ends > self.now:
+                return self._wait("quiet hours", ends, "no longer valid after quiet hours")
+        for cap, of in self._caps(exempt):
+            ends = self._free_at(cap, of)
+            if ends > self.now:
+                why = f"frequency cap of the {of}: {cap.times} in {cap.hours} h"
+                return self._wait(why, ends, why)
+        return Send(self._taken(exempt))
+
+    def _caps(self, exempt: bool) -> list[tuple[Cap, str]]:
+        both = ((self.trigger.cap, "trigger"), (None if exempt else self.policy.cap, "channel"))
+        return [(cap, of) for cap, of in both if cap is not None]
+
+    def _free_at(self, cap: Cap, of: str) -> datetime:
+        return free_at(
+            self.profile.sends,
+            self.job.message_id,
+            cap,
+            counted=self._is_of_trigger if of == "trigger" else self._is_of_channel,
+            priority=self.trigger.priority,
+            now=self.now,
+        )
+
+    def _is_of_trigger(self, slot: Slot) -> bool:
+        return slot.trigger == self.trigger.name
+
+    def _is_of_channel(self, slot: Slot) -> bool:
+        return slot.channel == self.policy.name and slot.trigger not in self.policy.exempt
+
+    def _taken(self, exempt: bool) -> Sends:
+        """With a slot for as long as the longest cap counts it; with none if no cap does."""
+        caps = [cap for cap, _ in self._caps(exempt)]
+        if not caps:
+            return without_slot(self.profile.sends, self.job.message_id, self.now)
+        counts_until = self.now + timedelta(hours=max(cap.hours for cap in caps))
+        return with_slot(self.profile.sends, self.job.message_id, self._slot(self.now, counts_until, held=False), self.now)
+
+    def _slot(self, at: datetime, until: datetime, *, held: bool) -> Slot:
+        return Slot(self.trigger.name, self.policy.name, at, self.trigger.priority, "held" if held else "taken", until)
+
+    def _wait(self, reason: str, until: datetime, too_late: str) -> Verdict:
+        """Waits, holding a slot; or, if its validity ends before, does not wait in vain."""
+        sends, message_id = self.profile.sends, self.job.message_id
+        if until > self.job.valid_until:
+            return Skip(too_late, _given_up(self.profile, message_id, self.now))
+        own = sends.get(message_id)
+        if own is not None and own.state == "taken":
+            return Wait(reason, until, pruned(sends, self.now))  # an earlier attempt may have gone out
+        return Wait(reason, until, with_slot(sends, message_id, self._slot(until, self.job.valid_until, held=True), self.now))
+
+
+def quiet_until(hours: QuietHours, profile: Profile, now: datetime) -> datetime:
+    """When the quiet hours end where the person is; `now` if it is none.
+
+    Goes by the clock on the wall: an hour that summer time skips is not waited for, one that comes twice is quiet twice.
+    """
+    zone = zone_of(hours, profile)
+    begins, ends = time.fromisoformat(hours.begins), time.fromisoformat(hours.ends)
+    local = now.astimezone(zone)
+    if not _is_quiet(local, begins, ends):
+        return now
+    days = (local.date() + timedelta(days=one) for one in range(3))
+    walls = [datetime.combine(day, ends, zone).replace(fold=fold) for day in days for fold in (0, 1)]
+    times = sorted(wall.astimezone(UTC) for wall in walls)
+    return next(at for at in times if at > now and not _is_quiet(at.astimezone(zone), begins, ends))
+
+
+def zone_of(hours: QuietHours, profile: Profile) -> ZoneInfo:
+    """The person's zone, if their profile has one that there is; else the policy's."""
+    theirs = profile.attributes.get(hours.attribute)
+    known = isinstance(theirs, str) and len(theirs) <= _LONGEST_ZONE and is_zone(theirs)
+    return ZoneInfo(str(theirs) if known else hours.zone)
+
+
+def _is_quiet(local: datetime, begins: time, ends: time) -> bool:
+    clock = local.time()
+    return begins <= clock < ends if begins <= ends else clock >= begins or clock < ends

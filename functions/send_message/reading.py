@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from shared.clock import Clock
 from shared.jobs import MessageJob
-from shared.profiles import Profile, Profiles
+from shared.person import Profile
+from shared.profiles import Profiles
 from shared.visits import Visit, Visits
 
 MAX_AGE = 1.0

@@ -11,7 +11,7 @@ from shared.definitions import Integration, Template
 from shared.jobs import MessageJob
 from shared.links import Links
 from shared.mirrors import Content
-from shared.profiles import Profile
+from shared.person import Profile
 from shared.templates import render, render_json
 
 _CONTROL = re.compile(r"[\s\x00-\x1f\x7f]+")

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
-from shared.clock import from_iso, iso
+from shared.clock import iso
 from shared.errors import Transient
 from shared.ids import profile_id
-from shared.rows import read_rows, texts
+from shared.person import Identifier, Profile, Suppression, column_of, identifier_hash, profile_of
+from shared.rows import read_rows
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -22,31 +21,7 @@ if TYPE_CHECKING:
 
     from shared.rows import Row
 
-Identifier = tuple[str, str]
-"""Namespace (`user_id`, `email`) and value."""
-
 _TRIES = 5
-
-
-@dataclass(frozen=True)
-class Profile:
-    """One person. `repr` shows only the id."""
-
-    id: str
-    attributes: Mapping[str, JsonValue] = field(repr=False)
-    changed: Mapping[str, datetime] = field(repr=False)
-    """When each attribute last changed, by its source's clock."""
-    suppressed: Mapping[str, str]
-    """Channel → why nothing may be sent on it."""
-    crm_ids: Mapping[str, str]
-    """Destination → id of the contact there."""
-    version: int
-
-    @property
-    def email(self) -> str:
-        """The address to write to; empty if unknown."""
-        value = self.attributes.get("email")
-        return value if isinstance(value, str) else ""
 
 
 class Profiles:
@@ -71,7 +46,7 @@ class Profiles:
     def get_all(self, ids: Iterable[str]) -> dict[str, Profile]:
         """Those of these profiles that exist, by id, read consistently."""
         rows = self._read([f"profile#{one}" for one in ids])
-        return {key.removeprefix("profile#"): _profile(key, row) for key, row in rows.items()}
+        return {key.removeprefix("profile#"): profile_of(row) for key, row in rows.items()}
 
     def upsert(self, identifiers: list[Identifier], attributes: Mapping[str, JsonValue], at: datetime) -> str:
         """Stores what was learnt of a person at `at`: per attribute the newest wins, whatever the order of arrival.
@@ -99,8 +74,8 @@ class Profiles:
                 TableName=self._table,
                 Key={"pk": {"S": f"profile#{target}"}},
                 UpdateExpression="SET attributes = :a, changed = :c, version = :next,"
-                " suppressed = if_not_exists(suppressed, :empty), crm_ids = if_not_exists(crm_ids, :empty)"
-                + (" REMOVE expires_at" if old and old.suppressed else ", expires_at = :expires"),
+                " crm_ids = if_not_exists(crm_ids, :empty)"
+                + (" REMOVE expires_at" if old and old.suppressions else ", expires_at = :expires"),
                 ConditionExpression="attribute_not_exists(pk) OR version = :version",
                 ExpressionAttributeValues={
                     ":a": {"S": json.dumps(values)},
@@ -108,7 +83,7 @@ class Profiles:
                     ":version": {"N": str(old.version if old else 0)},
                     ":next": {"N": str(old.version + 1 if old else 1)},
                     ":empty": {"M": {}},
-                    **({} if old and old.suppressed else {":expires": self._expiry(at)}),
+                    **({} if old and old.suppressions else {":expires": self._expiry(at)}),
                 },
             )
         except self._client.exceptions.ConditionalCheckFailedException:
@@ -139,11 +114,20 @@ class Profiles:
         except self._client.exceptions.ConditionalCheckFailedException:
             return  # somebody else's by now, or kept for good
 
-    def suppress(self, profile: str, channel: str, reason: str) -> None:
-        """Nothing is sent to this person on this channel any more, and they are not forgotten. The first reason stays."""
-        if not self._set_in(profile, "suppressed", channel, reason):
+    def suppress(self, profile: str, suppression: Suppression) -> None:
+        """Nothing is sent to this person on its channel any more, and they are not forgotten. Of one cause the newest stays."""
+        column, text = column_of(suppression)
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key={"pk": {"S": f"profile#{profile}"}},
+                UpdateExpression="SET #column = :text REMOVE expires_at ADD version :one",
+                ConditionExpression="attribute_exists(pk) AND (attribute_not_exists(#column) OR #column < :text)",
+                ExpressionAttributeNames={"#column": column},
+                ExpressionAttributeValues={":text": {"S": text}, ":one": {"N": "1"}},
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
             return
-        self._keep_for_good(f"profile#{profile}")
         person = self.get(profile)
         if person is not None and person.email:
             self._keep_for_good(_identifier_key(("email", person.email)))
@@ -197,20 +181,4 @@ class Profiles:
 
 
 def _identifier_key(identifier: Identifier) -> str:
-    """Addresses are hashed in keys: a key is what turns up in metrics and errors."""
-    namespace, value = identifier
-    if namespace == "email":
-        value = hashlib.sha256(value.strip().lower().encode()).hexdigest()
-    return f"identifier#{namespace}#{value}"
-
-
-def _profile(key: str, row: Row) -> Profile:
-    changed: dict[str, str] = json.loads(row["changed"]["S"])
-    return Profile(
-        id=key.removeprefix("profile#"),
-        attributes=json.loads(row["attributes"]["S"]),
-        changed={name: from_iso(at) for name, at in changed.items()},
-        suppressed=texts(row["suppressed"]),
-        crm_ids=texts(row["crm_ids"]),
-        version=int(row["version"]["N"]),
-    )
+    return f"identifier#{identifier[0]}#{identifier_hash(identifier)}"

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from shared.jobs import MessageJob, Time
-from shared.profiles import Identifier
+from shared.person import Identifier
 from shared.rows import read_rows
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from shared.errors import Permanent
 from shared.exchange import Request, Response, run
-from shared.profiles import Profile, Profiles
+from shared.person import Profile
+from shared.profiles import Profiles
 
 if TYPE_CHECKING:
     from connectors.crms.dynamics import Dynamics

@@ -20,7 +20,7 @@ from shared.http import Http
 from shared.ids import profile_id
 from shared.jobs import MessageJob
 from shared.links import Links
-from shared.profiles import Profile
+from shared.person import Profile
 from tests.bench.cloud import Cloud, Esp, answered_by, way_to
 from tests.bench.rate import Rate, compare
 from tests.send_message.world import INTEGRATION, TEMPLATE, TRIGGER

@@ -18,7 +18,8 @@ from match_triggers.firing import fire
 from shared.catalogue import Catalogue, Versioned
 from shared.definitions import Trigger
 from shared.jobs import EventsJob, MessageJob, TimerJob, TrackerEvent
-from shared.profiles import Identifier, Profiles
+from shared.person import Identifier
+from shared.profiles import Profiles
 from shared.queues import Batch, Queue
 from shared.visits import Visit, Visits
 from tests.aws import Now

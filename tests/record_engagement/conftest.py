@@ -13,7 +13,8 @@ from shared.definitions import Destination
 from shared.jobs import CrmJob, Engagement, EngagementsJob, Hop, MessageJob
 from shared.ledger import Ledger, Message
 from shared.links import Links
-from shared.profiles import Profile, Profiles
+from shared.person import Profile
+from shared.profiles import Profiles
 from shared.queues import Batch, Queue
 from tests.aws import Aws
 

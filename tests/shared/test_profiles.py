@@ -1,9 +1,10 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
+from shared.person import Cause, Suppression
 from shared.profiles import Profiles
 from tests.aws import Aws
 
@@ -50,14 +51,21 @@ def test_an_identifier_stays_with_whom_it_belongs_to(aws: Aws, profiles: Profile
     assert profiles.find([("email", "shared@example.com")]) == [ada]
 
 
-def test_suppression_keeps_its_first_reason(aws: Aws, profiles: Profiles) -> None:
-    who = profiles.upsert([("user_id", "7")], {}, aws.clock())
-    profiles.suppress(who, "email", "hard bounce 550")
-    profiles.suppress(who, "email", "complained")
-    profiles.suppress("p_nobody", "email", "hard bounce")
+def because(cause: Cause, reason: str, at: datetime, channel: str = "email") -> Suppression:
+    return Suppression(channel, cause, reason, at, "a test")
+
+
+def test_the_first_of_several_reasons_is_shown_and_the_newest_of_each_is_kept(aws: Aws, profiles: Profiles) -> None:
+    who, now = profiles.upsert([("user_id", "7")], {}, aws.clock()), aws.clock()
+    profiles.suppress(who, because("bounced", "hard bounce 550", now))
+    profiles.suppress(who, because("complained", "complained", now + timedelta(hours=1)))
+    profiles.suppress(who, because("complained", "complained again", now + timedelta(hours=2)))
+    profiles.suppress(who, because("complained", "complained late", now))
+    profiles.suppress("p_nobody", because("bounced", "hard bounce", now))
     profile = profiles.get(who)
     assert profile is not None
     assert profile.suppressed == {"email": "hard bounce 550"}
+    assert {one.reason for one in profile.suppressions} == {"hard bounce 550", "complained again"}
     assert profiles.get("p_nobody") is None
 
 
@@ -102,7 +110,7 @@ def test_an_opt_out_and_the_address_it_is_for_are_kept_for_good(aws: Aws) -> Non
     profiles = Profiles(aws.dynamodb, aws.table("profiles"), timedelta(days=10))
     known = [("user_id", "7"), ("email", "a@example.com")]
     who = profiles.upsert(known, {"email": "a@example.com"}, aws.clock())
-    profiles.suppress(who, "email", "unsubscribed")
+    profiles.suppress(who, because("unsubscribed", "unsubscribed", aws.clock()))
     aws.clock.forward(6 * 86400)
     profiles.upsert(known, {"email": "a@example.com"}, aws.clock())
     kept = expiries(aws)

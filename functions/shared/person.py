@@ -1,0 +1,184 @@
+"""One person: who they are, how they are reached, and what they want no more of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from pydantic import JsonValue
+
+from shared.clock import from_iso, iso
+from shared.phones import is_e164
+from shared.rows import texts
+from shared.sends import Sends, read_sends, write_sends
+
+if TYPE_CHECKING:
+    from shared.rows import Row
+
+Identifier = tuple[str, str]
+"""Namespace (`user_id`, `email`) and value."""
+
+Cause = Literal["unsubscribed", "complained", "bounced", "manual"]
+
+CAUSES: tuple[Cause, ...] = get_args(Cause)
+
+ADDRESS_OF: Mapping[str, str] = {"email": "email", "sms": "phone"}
+"""Channel → the namespace, and the attribute, of the address that it writes to."""
+
+
+_SUPPRESSED = "suppressed#"
+
+
+@dataclass(frozen=True)
+class Suppression:
+    """Why nothing is sent on a channel."""
+
+    channel: str
+    cause: Cause
+    reason: str
+    """In words: `hard bounce 550`."""
+    at: datetime
+    source: str
+    """Who said so: an integration, the unsubscribe page, the one who typed it."""
+    address: str = ""
+    """`address_hash` of the only address it is about; empty if it is about the person, whatever their address."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One person. `repr` shows no attribute and no identifier."""
+
+    id: str
+    attributes: Mapping[str, JsonValue] = field(repr=False)
+    changed: Mapping[str, datetime] = field(repr=False)
+    """When each attribute last changed, by its source's clock."""
+    suppressions: tuple[Suppression, ...]
+    crm_ids: Mapping[str, str]
+    """Destination → id of the contact there."""
+    version: int
+    identifiers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Namespace (`user_id`) → the newest value."""
+    sends: Sends = field(default_factory=dict)
+
+    @property
+    def email(self) -> str:
+        """The address to write to; empty if unknown."""
+        return self._text("email")
+
+    @property
+    def phone(self) -> str:
+        """The number for text messages, in E.164; empty if unknown, or of no known country."""
+        value = self._text("phone")
+        return value if is_e164(value) else ""
+
+    def _text(self, attribute: str) -> str:
+        value = self.attributes.get(attribute)
+        return value if isinstance(value, str) else ""
+
+    def address(self, channel: str) -> str:
+        """Where this channel writes to; empty if unknown."""
+        return self.phone if ADDRESS_OF[channel] == "phone" else self.email
+
+    def suppression(self, channel: str) -> Suppression | None:
+        """Why nothing may be sent on this channel to the address it writes to now: the first of the reasons. None if it may."""
+        address = self.address(channel)
+        theirs = ("", address_hash(channel, address)) if address else ("",)
+        holding = (one for one in self.suppressions if one.channel == channel and one.address in theirs)
+        return min(holding, key=lambda one: one.at, default=None)
+
+    @property
+    def suppressed(self) -> dict[str, str]:
+        """Channel → why nothing may be sent on it, of those on which nothing may."""
+        found = {channel: self.suppression(channel) for channel in ADDRESS_OF}
+        return {channel: one.reason for channel, one in found.items() if one is not None}
+
+
+def identifier_of(profile: Profile, kind: str) -> str:
+    """What an ESP is to know the person by; empty if the profile lacks it.
+
+    `email`; `email_sha256`: hexadecimal, of the address in small letters; `phone`: E.164; else the identifier or the attribute
+    of that name.
+    """
+    if kind == "email_sha256":
+        return address_hash("email", profile.email) if profile.email else ""
+    if kind == "phone":
+        return profile.phone
+    value = profile.attributes.get(kind) if kind == "email" else profile.identifiers.get(kind, profile.attributes.get(kind))
+    return value if isinstance(value, str) else str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+
+
+def address_hash(channel: str, address: str) -> str:
+    """SHA-256 of an address, in hexadecimal, whatever its spelling. A phone number is expected in E.164."""
+    return identifier_hash((ADDRESS_OF[channel], address))
+
+
+def identifier_hash(identifier: Identifier) -> str:
+    """SHA-256 of an identifier, in hexadecimal: a key is what turns up in metrics and errors."""
+    namespace, value = identifier
+    plain = value.strip().lower() if namespace == "email" else value
+    return hashlib.sha256(plain.encode()).hexdigest()
+
+
+def profile_of(row: Row) -> Profile:
+    """The profile of a row of the profiles table."""
+    changed: dict[str, str] = json.loads(row["changed"]["S"])
+    identifiers: dict[str, tuple[str, str]] = json.loads(row["identifiers"]["S"]) if "identifiers" in row else {}
+    return Profile(
+        id=row["pk"]["S"].removeprefix("profile#"),
+        attributes=json.loads(row["attributes"]["S"]),
+        changed={name: from_iso(at) for name, at in changed.items()},
+        suppressions=suppressions_of(row),
+        crm_ids=texts(row["crm_ids"]),
+        version=int(row["version"]["N"]),
+        identifiers={namespace: value for namespace, (value, _) in identifiers.items()},
+        sends=read_sends(row["sends"]["S"]) if "sends" in row else {},
+    )
+
+
+def suppressions_of(row: Row) -> tuple[Suppression, ...]:
+    """Those that a row has, of a profile or of an address: each is a column of its own."""
+    return tuple(_suppression(name, value["S"]) for name, value in row.items() if name.startswith(_SUPPRESSED))
+
+
+def column_of(one: Suppression) -> tuple[str, str]:
+    """The name of a suppression's column, and its text, which sorts by its time."""
+    text = json.dumps([iso(one.at), one.source, one.reason], ensure_ascii=False)
+    return f"{_SUPPRESSED}{one.channel}#{one.cause}#{one.address}", text
+
+
+def _suppression(name: str, text: str) -> Suppression:
+    channel, cause, address = name.removeprefix(_SUPPRESSED).split("#")
+    at, source, reason = json.loads(text)
+    known = next(one for one in CAUSES if one == cause)
+    return Suppression(channel, known, reason, from_iso(at), source, address)
+
+
+def as_snapshot(profile: Profile) -> dict[str, JsonValue]:
+    """What sending needs of the profile, as JSON, for a job that is worked off without reading it again."""
+    suppressions: list[JsonValue] = [[*column_of(one)] for one in profile.suppressions]
+    return {
+        "id": profile.id,
+        "attributes": dict(profile.attributes),
+        "suppressions": suppressions,
+        "version": profile.version,
+        "identifiers": dict(profile.identifiers),
+        "sends": write_sends(profile.sends),
+    }
+
+
+def from_snapshot(snapshot: Mapping[str, Any]) -> Profile:
+    """The profile of a snapshot. It does not know when attributes changed, nor the contacts in CRMs."""
+    return Profile(
+        id=snapshot["id"],
+        attributes=snapshot["attributes"],
+        changed={},
+        suppressions=tuple(_suppression(name, text) for name, text in snapshot["suppressions"]),
+        crm_ids={},
+        version=snapshot["version"],
+        identifiers=snapshot["identifiers"],
+        sends=read_sends(snapshot["sends"]),
+    )
