@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue, PlainSerializer
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, PlainSerializer
 
 from shared.clock import iso
 from shared.definitions import EngagementType
@@ -70,6 +70,8 @@ class MessageJob(_Job):
     delivery: str
     template: str
     integration: str
+    integration_version: int = 0
+    """The version that it was decided with: an edit is for what comes after. 0 for the current one."""
     decided_at: Time
     anchor_at: Time
     """Time of the newest event that the decision knew: the visitor's silence counts from here."""
@@ -78,6 +80,8 @@ class MessageJob(_Job):
     valid_until: Time
     context: dict[str, JsonValue] = {}
     """Variables for the template: `cart` (list), `events` (list), `event` (the last qualifying one)."""
+    profile: dict[str, JsonValue] | None = Field(default=None, repr=False)
+    """The profile as it was when this job was queued (`shared.person.as_snapshot`); None if it is to be read."""
     hops: tuple[Hop, ...] = ()
 
 

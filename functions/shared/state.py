@@ -88,6 +88,11 @@ class Circuits:
         if opened and not self._probes.take(f"probe#{name}", 30):
             raise Transient(f"{name}: waiting for one probe of the circuit", retry_after=2)
 
+    def open_for(self, name: str) -> float:
+        """Seconds for which the circuit is still open, as far as this process knows; 0 if it is not."""
+        known = self._known.get(name)
+        return max(0.0, known[1] - self._clock().timestamp()) if known else 0
+
     def succeeded(self, name: str) -> None:
         """A call got through: closes the circuit."""
         self._failures.pop(name, None)
