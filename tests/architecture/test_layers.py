@@ -18,6 +18,7 @@ IO = {
     "aiohttp",
     "http.client",
     "urllib.request",
+    "h11",
 }
 OURS_WITH_IO = {
     "shared.http",
@@ -41,8 +42,8 @@ def test_connectors_do_no_io() -> None:
 
 
 def test_only_one_module_talks_http() -> None:
-    clients = {"httpx", "httpcore", "requests", "aiohttp", "urllib.request", "http.client"}
-    users = {p for p in modules("functions") if imported(p) & clients}
+    ways = {"socket", "ssl", "httpx", "httpcore", "requests", "aiohttp", "urllib.request", "http.client"}
+    users = {p for p in modules("functions") if imported(p) & ways}
     assert users == {FUNCTIONS / "shared" / "http.py"}
 
 

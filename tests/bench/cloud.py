@@ -1,7 +1,7 @@
 """AWS and an ESP that answer at once, at the transport: everything above the socket is what it is in production.
 
-boto3 builds, serialises and signs every request and parses every answer; httpx and httpcore do the same for the ESP, through
-the address guard. Only the network and its waiting are missing.
+boto3 builds, serialises and signs every request and parses every answer, as `shared/http.py` does for the ESP, through the
+address guard. Only the network and its waiting are missing.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ import io
 import json
 import logging
 import os
+import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO, cast
 from unittest import mock
 
-import httpcore
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.httpsession import URLLib3Session
 
+from shared import http
 from shared.http import Http
 from shared.observe import logger
 
@@ -120,32 +121,38 @@ _BODY = b'{"id":"pb_1","status":"accepted"}'
 _ACCEPTED = f"HTTP/1.1 202 Accepted\r\ncontent-type: application/json\r\ncontent-length: {len(_BODY)}\r\n\r\n".encode() + _BODY
 
 
-class Esp(httpcore.NetworkStream):
+class Esp:
     """A connection whose other side takes every message at once; `calls` counts them."""
 
     def __init__(self) -> None:
         self.calls = 0
+        self._quiet = socket.socketpair()
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+    def __del__(self) -> None:
+        for end in self._quiet:
+            end.close()
+
+    def sendall(self, data: bytes) -> None:
+        self.calls += data.startswith(b"POST ")
+
+    def recv(self, most: int) -> bytes:
         return _ACCEPTED
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self.calls += buffer.startswith(b"POST ")
+    def settimeout(self, seconds: float) -> None:
+        return
+
+    def fileno(self) -> int:
+        """A descriptor on which nothing ever comes."""
+        return self._quiet[0].fileno()
 
     def close(self) -> None:
         return
-
-    def start_tls(self, ssl_context: object, server_hostname: str | None = None, timeout: float | None = None) -> Esp:
-        return self
-
-    def get_extra_info(self, info: str) -> Any:
-        return False if info == "is_readable" else None
 
 
 @contextlib.contextmanager
 def way_to(esp: Esp) -> Iterator[Http]:
     """The functions' way out, on which whoever is called is `esp`."""
-    with mock.patch.object(httpcore.SyncBackend, "connect_tcp", return_value=esp):
-        http = Http(resolver=lambda host, port: ["93.184.215.14"])
-        yield http
-        http.close()
+    with mock.patch.object(http, "dial", return_value=esp), mock.patch.object(http, "secure", return_value=esp):
+        out = Http(resolver=lambda host, port: ["93.184.215.14"])
+        yield out
+        out.close()
