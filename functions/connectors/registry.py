@@ -48,6 +48,8 @@ ESPS: Family[Esp] = Family(
     {
         "rest": "connectors.esps.rest:CONNECTOR",
         "postmark": "connectors.esps.postmark:CONNECTOR",
+        "resend": "connectors.esps.resend:CONNECTOR",
+        "twilio": "connectors.esps.twilio:CONNECTOR",
     },
 )
 

@@ -2,6 +2,7 @@
 
 Standard Webhooks 1.0.0: headers `webhook-id`, `webhook-timestamp` (Unix seconds) and `webhook-signature` (a list of
 `v1,<base64>` apart by spaces, so that keys can rotate); HMAC-SHA256 of `id.timestamp.body` under the key that follows `whsec_`.
+Who posts through Svix calls them `svix-id`, `svix-timestamp` and `svix-signature`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from shared.definitions import Hmac
 from shared.errors import BadRequest, Misconfigured
 
 _HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
+_SVIX = ("svix-id", "svix-timestamp", "svix-signature")
 _MAX_SIGNATURES = 10
 
 
@@ -34,11 +36,12 @@ def verify_standard_webhook(
     headers: Mapping[str, str], body: bytes, secrets: Iterable[str], clock: Clock, *, tolerance: int = 300
 ) -> str:
     """Verifies a signed webhook and returns its `webhook-id`. Raises BadRequest (401) that says why it is refused."""
-    message_id, timestamp, signatures = (headers.get(name, "") for name in _HEADERS)
-    for name in _HEADERS:
+    names = _SVIX if "svix-signature" in headers else _HEADERS
+    message_id, timestamp, signatures = (headers.get(name, "") for name in names)
+    for name in names:
         if not headers.get(name):
             raise BadRequest(f"the header {name} is missing", field=name, status=401)
-    check_timestamp("webhook-timestamp", timestamp, clock, tolerance)
+    check_timestamp(names[1], timestamp, clock, tolerance)
     signed = f"{message_id}.{timestamp}.".encode(errors="surrogatepass") + body
     given = [
         part[3:].encode(errors="surrogatepass") for part in signatures.split(" ")[:_MAX_SIGNATURES] if part.startswith("v1,")
@@ -47,7 +50,7 @@ def verify_standard_webhook(
     expected = [hmac.digest(standard_webhook_key(secret), signed, "sha256") for secret in secrets]
     matches = [hmac.compare_digest(base64.b64encode(ours), theirs) for ours in expected for theirs in given]
     if not any(matches):
-        raise BadRequest("webhook-signature does not match the body", field="webhook-signature", status=401)
+        raise BadRequest(f"{names[2]} does not match the body", field=names[2], status=401)
     return message_id
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import importlib
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import cast
@@ -11,15 +13,17 @@ from urllib.parse import urlsplit
 
 from pydantic import JsonValue
 
+from connectors.base import Post
 from connectors.esps.base import Answered, Outgoing
+from connectors.esps.webhooks import ParsedEvents, read_post
 from connectors.registry import ESPS
 from shared.clock import utc_now
 from shared.definitions import Integration
 from shared.exchange import Request, Response, run
 from shared.http import Http
+from shared.json_templates import render_json
 from shared.secrets import Secrets
 from shared.state import Leases
-from shared.templates import render_json
 from shared.tokens import Tokens
 from tests.contract.sample import filled
 from tests.sandbox.esps.vendor import VendorSandbox
@@ -98,3 +102,21 @@ def asked(integration: Integration, messages: Sequence[Outgoing], *answers: Resp
         return answers[min(len(requests), len(answers)) - 1]
 
     return run(ESPS.load(integration.connector).send(integration, messages, lambda: NOW), answer), requests
+
+
+def told(
+    vendor: str, body: bytes | JsonValue, headers: Mapping[str, str], now: datetime = NOW, **changes: JsonValue
+) -> ParsedEvents:
+    """What a post to a vendor's preset tells: bytes as they are, anything else as JSON."""
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return read_post(ESPS.load(vendor), filled(vendor, **changes), Post(headers, raw), lambda: now)
+
+
+def login(credentials: str) -> dict[str, str]:
+    """The header of a post that proves by user and password who it is from."""
+    return {"authorization": "Basic " + base64.b64encode(credentials.encode()).decode()}
+
+
+def summary(parsed: ParsedEvents) -> list[tuple[str, str, bool]]:
+    """Message, type, and whether it is a hard bounce, of each engagement."""
+    return [(one.message_id, one.type, one.hard) for one in parsed.engagements]
