@@ -53,6 +53,8 @@ class Template(Definition):
     html: Annotated[str, StringConstraints(max_length=200_000)] = ""
     text: Annotated[str, StringConstraints(max_length=200_000)] = ""
     """Plain text. An email that lacks it gets one made from its HTML."""
+    base_url: Url | Literal[""] = ""
+    """What relative links in the HTML are relative to; without it there may be none."""
     defaults: dict[str, JsonValue] = Field(default_factory=dict)
     """Values for variables that a message lacks."""
 
@@ -222,6 +224,8 @@ class Integration(Definition):
     unknown_wait_seconds: int = Field(default=900, ge=1, le=86_400)
     """How long the ESP's webhook or look-up may take to say so."""
     limit: Limit | None = None
+    max_segments: int = Field(default=10, ge=1, le=50)
+    """A text message that would take more segments than this is not sent."""
     timeout_seconds: float = Field(default=10, gt=0, le=25)
     """For one request as a whole."""
     failover: Name | Literal[""] = ""
