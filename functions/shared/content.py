@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from pydantic import JsonValue
 
 from shared.definitions import Integration, Template
+from shared.errors import Permanent
+from shared.ids import record_uuid
 from shared.jobs import MessageJob
+from shared.json_templates import render_json
 from shared.links import Links
 from shared.mirrors import Content
-from shared.person import Profile
-from shared.templates import render, render_json
+from shared.person import Profile, identifier_of
+from shared.request_templates import render_headers, render_url
+from shared.sms import segments_of
+from shared.templates import Variables, render
 
 _CONTROL = re.compile(r"[\s\x00-\x1f\x7f]+")
 """What may not be in a subject: it is one line, whatever is put into it."""
@@ -21,37 +27,81 @@ _CONTROL = re.compile(r"[\s\x00-\x1f\x7f]+")
 def render_content(job: MessageJob, template: Template, integration: Integration, profile: Profile, links: Links) -> Content:
     """Renders the message.
 
-    A template sees its defaults, the job's context (`cart`, `events`, `event`), `profile`, `to`, `mirror_url` and `message`;
-    the integration's body sees `message.subject`, `message.html` and `message.text` as well. Raises Permanent.
+    A template sees what `_variables` says; the integration's body, headers and URL see `message.subject`, `.html`, `.text` and
+    `.segments` as well. Raises Permanent.
     """
-    message: dict[str, JsonValue] = {
-        "id": job.message_id,
-        "campaign": job.campaign,
-        "delivery": job.delivery,
-        "trigger": job.trigger,
-        "template": job.template,
-    }
+    variables = _variables(job, template, integration, profile, links)
+    made = _text_message(template, integration, variables) if integration.channel == "sms" else _email(template, variables)
+    inner = {**variables, "message": {**_message(job), **vars(made)}}
+    where = f"integration {integration.name!r}"
+    return Content(
+        html=made.html,
+        subject=made.subject,
+        text=made.text,
+        body=render_json(f"{where}, body", integration.body, inner),
+        url=render_url(f"{where}, url", integration.url, inner),
+        headers=render_headers(where, integration.headers, inner),
+        segments=made.segments,
+    )
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What a template became."""
+
+    text: str
+    subject: str = ""
+    html: str = ""
+    segments: int = 0
+
+
+def _variables(
+    job: MessageJob, template: Template, integration: Integration, profile: Profile, links: Links
+) -> dict[str, JsonValue]:
+    """The job's context (`cart`, `events`, `event`), the person, our links and the message, over the template's defaults.
+
+    `to` and `identifier` are only there if the profile has them, so that whoever uses them is told.
+    """
     ours: dict[str, JsonValue] = {
         "profile": dict(profile.attributes),
-        "to": profile.email,
         "mirror_url": links.mirror(job.message_id),
-        "message": message,
+        "message": _message(job),
     }
-    variables = over(template.defaults, {**job.context, **ours})
+    person = {"to": profile.address(integration.channel), "identifier": identifier_of(profile, integration.identifier)}
+    return over(template.defaults, {**job.context, **ours, **{name: value for name, value in person.items() if value}})
+
+
+def _message(job: MessageJob) -> dict[str, JsonValue]:
+    return {
+        "id": job.message_id,
+        "uuid": record_uuid("message", job.message_id),
+        "trigger": job.trigger,
+        "campaign": job.campaign,
+        "delivery": job.delivery,
+        "template": job.template,
+    }
+
+
+def _email(template: Template, variables: Variables) -> _Made:
     where = f"template {template.name!r}"
+    if not template.subject:
+        raise Permanent(f"{where} has no subject, so it is none of an email")
     html = render(f"{where}, html", template.html, variables, html=True)
     subject = _CONTROL.sub(" ", render(f"{where}, subject", template.subject, variables)).strip()
-    text = render(f"{where}, text", template.text, variables)
-    rendered: dict[str, JsonValue] = {"subject": subject, "html": html, "text": text}
-    inner = {**variables, "message": {**message, **rendered}}
-    return Content(
-        html=html,
-        subject=subject,
-        text=text,
-        body=render_json(f"integration {integration.name!r}, body", integration.body, inner),
-        url=integration.url,
-        headers={},
-    )
+    return _Made(render(f"{where}, text", template.text, variables), subject, html)
+
+
+def _text_message(template: Template, integration: Integration, variables: Variables) -> _Made:
+    where = f"template {template.name!r}"
+    if not template.text:
+        raise Permanent(f"{where} has no text, so it is none of a text message")
+    text = render(f"{where}, text", template.text, variables).strip()
+    if not text:
+        raise Permanent(f"{where}, text: nothing is left of it")
+    if (segments := segments_of(text)) > integration.max_segments:
+        most = integration.max_segments
+        raise Permanent(f"{where}, text: it takes {segments} segments, and the integration allows {most}")
+    return _Made(text, segments=segments)
 
 
 def over(defaults: Mapping[str, JsonValue], values: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

@@ -30,6 +30,8 @@ class Content:
     """Where it is posted to: the integration's URL with its placeholders filled in."""
     headers: Mapping[str, str] = field(repr=False)
     """Those of the integration's headers that hold placeholders, filled in."""
+    segments: int = 0
+    """How many a text message takes; 0 for an email."""
 
 
 class Mirrors:

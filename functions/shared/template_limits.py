@@ -1,4 +1,4 @@
-"""Liquid that cannot run for ever, grow without end, or reach anything but the values it is given.
+"""The limits of Liquid: it cannot run for ever, grow without end, or reach anything but the values it is given.
 
 What bounds its time: every render has a budget of work, and whatever could take time is charged to it before it is done.
 Charged are the source text of a loop's body for each turn, each value looked up and each filter by the size of what it
@@ -15,14 +15,11 @@ from dataclasses import dataclass
 from io import StringIO
 from typing import TextIO
 
-from liquid import BoundTemplate, Environment, RenderContext, Token
-from liquid.ast import BlockNode, Node
-from liquid.builtin.expressions import LoopExpression
-from liquid.builtin.expressions.primitive import RangeLiteral
-from liquid.builtin.tags.for_tag import ForNode, ForTag
+from liquid import BoundTemplate, RenderContext, Token
+from liquid.context import builtin
 from liquid.exceptions import LiquidError, LiquidSyntaxError
-from liquid.stream import TokenStream
 from liquid.undefined import FalsyStrictUndefined, Undefined
+from liquid.utils import ReadOnlyChainMap
 
 WORK = 2_000_000
 """Units of work of one render: about characters. On one core of 2024 this is at most about a second."""
@@ -33,11 +30,10 @@ OUTPUT = 1_000_000
 _ITEM = 16
 """What an item of a list or mapping costs in memory and time, in characters."""
 
+_PART = 4
+"""What a part of an output costs beside its characters."""
+
 _MAX_INTEGER_BITS = 256
-# No files, no other templates; and no tags whose loops and buffers would be one more thing to bound.
-_REMOVED_TAGS = ("include", "render", "liquid", "tablerow", "ifchanged")
-
-
 _MAX_MARKUP = 2_000
 """Characters from `{{` to `}}` and from `{%` to `%}`."""
 
@@ -46,11 +42,18 @@ _GAP = re.compile(r"\s{100}")
 _VERBATIM = re.compile(r"\{%-?\s*(end)?(raw|doc)\s*-?%\}")
 
 
-class TooMuchWork(LiquidError):
+class Unfit(LiquidError):
+    """What we do not let through, in a sentence that repeats no value."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, token=None)
+
+
+class TooMuchWork(Unfit):
     """The budget of a render is used up."""
 
     def __init__(self) -> None:
-        super().__init__("it takes too much work", token=None)
+        super().__init__("it takes too much work")
 
 
 @dataclass
@@ -67,28 +70,32 @@ class Budget:
 
     def charge_value(self, value: object) -> None:
         """Charges the whole size of a value, stopping as soon as it is more than what is left."""
+        kind = type(value)
+        if kind is str:  # most are, and this is what every variable of every message goes through
+            self.charge(len(value))  # type: ignore[arg-type]  # mypy does not narrow by `kind`
+        elif value is not None and kind is not bool and kind is not float:
+            self._charge_parts(value)
+
+    def charge_range(self, numbers: range) -> None:
+        """Charges a range. `len` fails on those of more than 2**63."""
+        self.charge(_ITEM * max(0, numbers.stop - numbers.start))
+
+    def _charge_parts(self, value: object) -> None:
         pending = [value]
         while pending:
             one = pending.pop()
-            if is_missing(one):
-                continue
             if isinstance(one, str):
                 self.charge(len(one))
-            elif isinstance(one, Mapping):
+            elif isinstance(one, dict):
                 self.charge(_ITEM * len(one))
                 pending.extend(one.values())
             elif isinstance(one, list | tuple):
                 self.charge(_ITEM * len(one))
                 pending.extend(one)
             elif isinstance(one, range):
-                self.charge(_length(one))
+                self.charge_range(one)
             elif isinstance(one, int) and one.bit_length() > _MAX_INTEGER_BITS:
                 raise TooMuchWork
-
-
-def _length(numbers: range) -> int:
-    """What a range costs. `len` fails on ranges of more than 2**63."""
-    return _ITEM * max(0, numbers.stop - numbers.start)
 
 
 def refuse_slow(source: str) -> None:
@@ -117,27 +124,43 @@ def _syntax(message: str, source: str, index: int) -> LiquidSyntaxError:
     return LiquidSyntaxError(message, token=Token("", "", index, source))
 
 
-class _Output(StringIO):
-    """Where a template writes to."""
+class Output(StringIO):
+    """Where a template writes to. Parts are kept until they are asked for: most writes are short, and StringIO's own is slow."""
 
     def __init__(self, budget: Budget) -> None:
-        super().__init__(newline="")
         self._budget = budget
         self._size = 0
+        self._parts: list[str] = []
 
     def write(self, text: str, /) -> int:
-        """Charges what is written."""
-        self._budget.charge(len(text))
-        self._size += len(text)
+        """Charges what is written, and the place that it takes."""
+        size = len(text)
+        self._budget.charge(size + _PART)
+        self._size += size
         if self._size > OUTPUT:
-            raise LiquidError(f"it becomes more than {OUTPUT} characters", token=None)
-        return super().write(text)
+            raise Unfit(f"it becomes more than {OUTPUT} characters")
+        self._parts.append(text)
+        return size
+
+    def getvalue(self) -> str:
+        """All of it."""
+        return "".join(self._parts)
 
 
 class Missing(FalsyStrictUndefined):
     """A variable that is not there: false in a condition, replaced by the filter `default`, otherwise an error."""
 
     force_liquid_default = True
+
+
+class _Scope(ReadOnlyChainMap):
+    """The variables that can be seen, innermost first. Asks before it takes: an exception for each map without it is slow."""
+
+    def __getitem__(self, key: str) -> object:
+        for mapping in self._maps:
+            if key in mapping:
+                return mapping[key]
+        raise KeyError(key)
 
 
 class LimitedContext(RenderContext):
@@ -147,12 +170,16 @@ class LimitedContext(RenderContext):
 
     def __init__(self, template: BoundTemplate, variables: Mapping[str, object], budget: Budget) -> None:
         super().__init__(template, globals=variables)
+        self.scope = _Scope(self.locals, variables, builtin, self.counters)
         self.budget = budget
 
     def get(self, path: list[object], *, token: Token | None, default: object = None) -> object:
         """The value of a variable, charged by its size; `Missing` if there is none."""
-        found = super().get(path, token=token, default=Missing)
-        if found is Missing:
+        try:
+            found = self.scope[path[0]]  # type: ignore[index]  # the first step is a name
+            for step in path[1:]:
+                found = found[step] if type(found) is dict and step in found else self.get_item(found, step)
+        except (KeyError, IndexError, TypeError):
             return Missing(_written(path, token), token=token)
         self.budget.charge_value(found)
         return found
@@ -163,9 +190,9 @@ class LimitedContext(RenderContext):
         self.budget.charge_value(val)
         super().assign(key, val)
 
-    def get_buffer(self, buf: TextIO | None = None) -> StringIO:
+    def get_buffer(self, buf: TextIO | None = None) -> Output:
         """Where a block writes to."""
-        return _Output(self.budget)
+        return Output(self.budget)
 
     def filter(self, name: str, token: Token | None) -> Callable[..., object]:
         """A filter that charges what it reads and what it makes."""
@@ -203,74 +230,6 @@ def _growth(name: str, left: object, arguments: tuple[object, ...]) -> int:
         case (("strip_html" | "date"), _):  # parsers of Python that some texts make quadratic
             return size * size // 50
     return 0
-
-
-class _LimitedFor(ForNode):
-    """A loop that knows how much source text one turn of it walks through."""
-
-    __slots__ = ("turn",)
-
-    def __init__(self, token: Token, expression: LoopExpression, block: BlockNode, default: BlockNode | None, turn: int) -> None:
-        super().__init__(token, expression, block, default)
-        self.turn = turn
-
-    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
-        """Charges all turns before the first."""
-        items = self.expression.iterable.evaluate(context)
-        turns = len(items) if isinstance(items, list | Mapping | range) else 1
-        _budget(context).charge(turns * self.turn)
-        return super().render_to_output(context, buffer)
-
-
-class _LimitedForTag(ForTag):
-    def parse(self, stream: TokenStream) -> Node:
-        """The loop, with the length of its source."""
-        begins = stream.current.start_index
-        node = super().parse(stream)
-        assert isinstance(node, ForNode)  # noqa: S101  # what the parent's `node_class` says
-        return _LimitedFor(node.token, node.expression, node.block, node.default, stream.current.start_index - begins)
-
-
-def _budget(context: RenderContext) -> Budget:
-    budget: Budget = context.budget  # type: ignore[attr-defined]  # every render here has a LimitedContext
-    return budget
-
-
-_evaluate_range = RangeLiteral.evaluate
-
-
-def _evaluate_limited_range(self: RangeLiteral, context: RenderContext) -> range:
-    made = _evaluate_range(self, context)
-    _budget(context).charge(_length(made))
-    return made
-
-
-# The parser makes this class by name: there is no other place to bound `(1..1000000000) contains "x"`.
-RangeLiteral.evaluate = _evaluate_limited_range  # type: ignore[method-assign]
-
-
-class LimitedEnvironment(Environment):
-    """The language: standard Liquid without what reads other templates."""
-
-    def setup_tags_and_filters(self, *, extra: bool = False) -> None:
-        """Registers the standard ones, without those removed."""
-        super().setup_tags_and_filters(extra=False)
-        for name in _REMOVED_TAGS:
-            del self.tags[name]
-        self.add_tag(_LimitedForTag)
-
-
-def environment(*, escape: bool) -> Environment:
-    """An environment whose output is escaped for HTML, or not."""
-    return LimitedEnvironment(undefined=Missing, autoescape=escape)
-
-
-def render(template: BoundTemplate, variables: Mapping[str, object], budget: Budget) -> str:
-    """Renders within the budget. Raises LiquidError."""
-    context = LimitedContext(template, variables, budget)
-    output = context.get_buffer()
-    template.render_with_context(context, output)
-    return output.getvalue()
 
 
 def is_missing(value: object) -> bool:

@@ -1,18 +1,15 @@
-"""Rendering: Liquid text, and JSON whose strings are Liquid.
-
-A message's content never changes the structure of the JSON it is put into: the body is parsed first, and each of its
-strings is rendered by itself. Errors name the template, the line and the variable, never a value.
-"""
+"""Rendering one piece of Liquid. Errors name the template, the line and the variable, never a value."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from typing import TypeAlias
 
 from liquid import BoundTemplate
-from liquid.builtin.output import OutputNode
 from liquid.exceptions import (
     FilterArgumentError,
     LiquidError,
@@ -24,70 +21,110 @@ from liquid.exceptions import (
 from pydantic import JsonValue
 
 from shared.errors import Permanent
-from shared.template_limits import Budget, LimitedContext, TooMuchWork, environment, is_missing, refuse_slow
-from shared.template_limits import render as render_limited
+from shared.template_limits import Budget, LimitedContext, Unfit, is_missing, refuse_slow
+from shared.template_nodes import Printed, environment
+from shared.template_nodes import render as render_limited
 
 MAX_SOURCE = 200_000
 """Characters of one template: what bounds the time that parsing takes."""
 
 _ENVIRONMENTS = {escape: environment(escape=escape) for escape in (False, True)}
 
+Variables: TypeAlias = Mapping[str, JsonValue]
 
-def render(name: str, source: str, variables: Mapping[str, JsonValue], *, html: bool = False) -> str:
+
+def render(name: str, source: str, variables: Variables, *, html: bool = False) -> str:
     """Renders a template; with `html`, values are escaped. `name` is for errors.
 
     Raises Permanent if it is not Liquid, misses a variable, or exceeds its limits.
     """
-    if not _is_template(source):
-        return source
-    template = _checked(name, source, html)
-    try:
-        return render_limited(template, variables, Budget())
-    except Exception as error:
-        raise _explained(name, source, error) from None
-
-
-def render_json(name: str, body: JsonValue, variables: Mapping[str, JsonValue]) -> JsonValue:
-    """Renders each string of a JSON structure; a string that is one `{{ … }}` becomes the value itself. Keys stay as they are.
-
-    Raises Permanent like `render`.
-    """
-    return _render_part(name, body, variables, Budget())
+    return Source(name, source, html=html).render(variables, Budget()) if is_template(source) else source
 
 
 def check(name: str, source: str, *, html: bool = False) -> None:
     """Raises Permanent if this is not Liquid, or uses a filter that there is not."""
-    if not _is_template(source):
-        return
-    for used, places in _checked(name, source, html).analyze().filters.items():
-        if used not in _ENVIRONMENTS[html].filters:
-            line = source.count("\n", 0, places[0].index) + 1
-            raise Permanent(f"{name}, line {line}: there is no filter {used!r}")
+    if is_template(source):
+        Source(name, source, html=html).check()
 
 
-def _is_template(source: str) -> bool:
+def is_template(source: str) -> bool:
+    """Whether there is any Liquid in it."""
     return "{{" in source or "{%" in source
 
 
-def _render_part(name: str, part: JsonValue, variables: Mapping[str, JsonValue], budget: Budget) -> JsonValue:
-    if isinstance(part, dict):
-        return {key: _render_part(f"{name}/{key}", value, variables, budget) for key, value in part.items()}
-    if isinstance(part, list):
-        return [_render_part(f"{name}/{index}", value, variables, budget) for index, value in enumerate(part)]
-    if not isinstance(part, str) or not _is_template(part):
-        return part
-    template = _checked(name, part, False)
-    try:
-        return _value(template, variables, budget)
-    except Exception as error:
-        raise _explained(name, part, error) from None
+class Source:
+    """A piece of Liquid. `name` is what errors call it; with `html`, values are escaped. Its methods raise Permanent."""
+
+    __slots__ = ("_parsed", "html", "name", "source")
+
+    def __init__(self, name: str, source: str, *, html: bool = False) -> None:
+        self.name, self.source, self.html = name, source, html
+        self._parsed: BoundTemplate | None = None
+
+    @property
+    def parsed(self) -> BoundTemplate:
+        """Its syntax tree."""
+        if self._parsed is None:
+            if len(self.source) > MAX_SOURCE:
+                raise Permanent(f"{self.name}: a template has at most {MAX_SOURCE} characters")
+            with self.explained():
+                self._parsed = _parse(self.source, self.html)
+        return self._parsed
+
+    def check(self) -> None:
+        """Parses it, and looks whether all its filters exist."""
+        for used, places in self.parsed.analyze().filters.items():
+            if used not in _ENVIRONMENTS[self.html].filters:
+                line = self.source.count("\n", 0, places[0].index) + 1
+                raise Permanent(f"{self.name}, line {line}: there is no filter {used!r}")
+
+    def render(self, variables: Variables, budget: Budget) -> str:
+        """The text that it becomes."""
+        parsed = self.parsed
+        try:
+            return render_limited(parsed, variables, budget)
+        except Exception as error:
+            raise _explained(self, error) from None
+
+    def value(self, variables: Variables, budget: Budget) -> JsonValue:
+        """What it becomes in JSON: the value itself if all of it is one `{{ … }}`, else text."""
+        parsed = self.parsed
+        only = parsed.nodes[0] if len(parsed.nodes) == 1 else None
+        if not isinstance(only, Printed):
+            return self.render(variables, budget)
+        try:
+            if (found := _at(only.path, variables)) is not None:
+                budget.charge(len(found))
+                return found
+            return _plain(only.value(LimitedContext(parsed, variables, budget)), budget)
+        except Exception as error:
+            raise _explained(self, error) from None
+
+    @contextlib.contextmanager
+    def explained(self) -> Iterator[None]:
+        """Whatever goes wrong in here is told in words of this template."""
+        try:
+            yield
+        except Permanent:
+            raise
+        except Exception as error:
+            raise _explained(self, error) from None
 
 
-def _value(template: BoundTemplate, variables: Mapping[str, JsonValue], budget: Budget) -> JsonValue:
-    only = template.nodes[0] if len(template.nodes) == 1 else None
-    if not isinstance(only, OutputNode):
-        return render_limited(template, variables, budget)
-    return _plain(only.expression.evaluate(LimitedContext(template, variables, budget)), budget)
+@functools.lru_cache(maxsize=256)
+def _parse(source: str, html: bool) -> BoundTemplate:
+    """Kept by the source itself: a changed template is another one, whatever its version says."""
+    refuse_slow(source)
+    return _ENVIRONMENTS[html].from_string(source)
+
+
+def _at(path: list[object] | None, variables: object) -> str | None:
+    """The text at a path of plain steps through objects, which is what most placeholders are; None if it is anything else."""
+    for step in path or ("",):
+        if type(variables) is not dict or step not in variables:
+            return None
+        variables = variables[step]
+    return variables if type(variables) is str else None
 
 
 def _plain(value: object, budget: Budget) -> JsonValue:
@@ -103,29 +140,13 @@ def _plain(value: object, budget: Budget) -> JsonValue:
         return {str(key): _plain(inner, budget) for key, inner in value.items()}
     if isinstance(value, list | tuple | range):
         return [_plain(inner, budget) for inner in value]
-    raise LiquidError("it is no JSON value", token=None)
+    raise Unfit("it is no JSON value")
 
 
-@functools.lru_cache(maxsize=256)
-def _parsed(source: str, html: bool) -> BoundTemplate:
-    """Kept by the source itself: a changed template is another one, whatever its version says."""
-    refuse_slow(source)
-    return _ENVIRONMENTS[html].from_string(source)
-
-
-def _checked(name: str, source: str, html: bool) -> BoundTemplate:
-    if len(source) > MAX_SOURCE:
-        raise Permanent(f"{name}: a template has at most {MAX_SOURCE} characters")
-    try:
-        return _parsed(source, html)
-    except Exception as error:
-        raise _explained(name, source, error) from None
-
-
-def _explained(name: str, source: str, error: Exception) -> Permanent:
+def _explained(source: Source, error: Exception) -> Permanent:
     token = error.token if isinstance(error, LiquidError) else None
-    line = source.count("\n", 0, max(token.start_index, 0)) + 1 if token is not None else 1
-    return Permanent(f"{name}, line {line}: {_said(error)}")
+    line = source.source.count("\n", 0, max(token.start_index, 0)) + 1 if token is not None else 1
+    return Permanent(f"{source.name}, line {line}: {_said(error)}")
 
 
 def _said(error: Exception) -> str:
@@ -134,6 +155,6 @@ def _said(error: Exception) -> str:
         return str(error.message)
     if isinstance(error, FilterArgumentError | LiquidTypeError) and error.token is not None:
         return f"the filter {error.token.value!r} cannot be used on this value"
-    if isinstance(error, LiquidSyntaxError | UnknownFilterError | TooMuchWork):
+    if isinstance(error, LiquidSyntaxError | UnknownFilterError | Unfit):
         return str(error.message)
     return f"it cannot be rendered ({type(error).__name__})"

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from shared.errors import Permanent
-from shared.templates import MAX_SOURCE, check, render, render_json
+from shared.json_templates import render_json
+from shared.templates import MAX_SOURCE, check, render
 
 VARIABLES: dict[str, JsonValue] = {
     "profile": {"first_name": "Ada", "age": 36, "tags": ["a", "b"], "nothing": None, "evil": "<script>'\"&"},

@@ -1,0 +1,147 @@
+"""The language of templates: standard Liquid without what reads other templates, its hottest nodes made fast and bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TextIO
+
+from liquid import BoundTemplate, Environment, RenderContext, Token, escape
+from liquid.ast import BlockNode, Node
+from liquid.builtin.expressions import FilteredExpression, LoopExpression, Path
+from liquid.builtin.expressions.primitive import RangeLiteral
+from liquid.builtin.output import Output as OutputTag
+from liquid.builtin.output import OutputNode
+from liquid.builtin.tags.for_tag import ForLoop, ForNode, ForTag
+from liquid.exceptions import BreakLoop, ContinueLoop, LiquidError, LiquidInterrupt, LiquidSyntaxError
+from liquid.expression import Expression
+from liquid.stream import TokenStream
+from liquid.stringify import to_liquid_string
+
+from shared.template_limits import Budget, LimitedContext, Missing
+
+# No files, no other templates; and no tags whose loops and buffers would be one more thing to bound.
+_REMOVED_TAGS = ("include", "render", "liquid", "tablerow", "ifchanged")
+
+
+class Printed(OutputNode):
+    """An output, `{{ … }}`."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, token: Token, expression: Expression) -> None:
+        super().__init__(token, expression)
+        self.path = _plain_path(expression)
+
+    def value(self, context: RenderContext) -> object:
+        """What its expression comes to."""
+        if self.path is not None:
+            return context.get(self.path, token=self.expression.token)
+        return self.expression.evaluate(context)
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        """Writes the value."""
+        value = self.value(context)
+        if type(value) is not str:
+            return buffer.write(to_liquid_string(value, context.autoescape))
+        return buffer.write(escape(value) if context.autoescape else value)
+
+
+def _plain_path(expression: Expression) -> list[object] | None:
+    """The steps of `{{ a.b.c }}`; None if it is anything else."""
+    if not isinstance(expression, FilteredExpression) or expression.filters or not isinstance(expression.left, Path):
+        return None
+    return None if any(isinstance(step, Path) for step in expression.left.path) else list(expression.left.path)
+
+
+class _PrintedTag(OutputTag):
+    node_class = Printed
+
+
+class _LimitedFor(ForNode):
+    """A loop that knows how much source text one turn of it walks through."""
+
+    __slots__ = ("label", "turn")
+
+    def __init__(self, token: Token, expression: LoopExpression, block: BlockNode, default: BlockNode | None, turn: int) -> None:
+        super().__init__(token, expression, block, default)
+        self.turn = turn
+        self.label = f"{expression.identifier}-{expression.iterable}"
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        """Charges all turns before the first."""
+        items, length = self.expression.evaluate(context)
+        budget_of(context).charge(length * self.turn)
+        if not length:
+            return self.default.render(context, buffer) if self.default else 0
+        loop = ForLoop(self.label, items, length, context.parentloop())
+        namespace: dict[str, object] = {"forloop": loop}
+        with context.loop(namespace, loop):
+            for item in loop:
+                namespace[self.expression.identifier] = item
+                try:
+                    self.block.render_to_output(context, buffer)
+                except ContinueLoop:
+                    continue
+                except BreakLoop:
+                    break
+        return length
+
+
+class _LimitedForTag(ForTag):
+    def parse(self, stream: TokenStream) -> Node:
+        """The loop, with the length of its source."""
+        begins = stream.current.start_index
+        node = super().parse(stream)
+        assert isinstance(node, ForNode)  # noqa: S101  # what the parent's `node_class` says
+        return _LimitedFor(node.token, node.expression, node.block, node.default, stream.current.start_index - begins)
+
+
+def budget_of(context: RenderContext) -> Budget:
+    """The budget of a render: every one here has a LimitedContext."""
+    budget: Budget = context.budget  # type: ignore[attr-defined]
+    return budget
+
+
+_evaluate_range = RangeLiteral.evaluate
+
+
+def _evaluate_limited_range(self: RangeLiteral, context: RenderContext) -> range:
+    made = _evaluate_range(self, context)
+    budget_of(context).charge_range(made)
+    return made
+
+
+# The parser makes this class by name: there is no other place to bound `(1..1000000000) contains "x"`.
+RangeLiteral.evaluate = _evaluate_limited_range  # type: ignore[method-assign]
+
+
+class LimitedEnvironment(Environment):
+    """The language."""
+
+    def setup_tags_and_filters(self, *, extra: bool = False) -> None:
+        """Registers the standard ones, without those removed."""
+        super().setup_tags_and_filters(extra=False)
+        for name in _REMOVED_TAGS:
+            del self.tags[name]
+        self.add_tag(_LimitedForTag)
+        self.add_tag(_PrintedTag)
+
+
+def environment(*, escape: bool) -> Environment:
+    """An environment whose output is escaped for HTML, or not."""
+    return LimitedEnvironment(undefined=Missing, autoescape=escape)
+
+
+def render(template: BoundTemplate, variables: Mapping[str, object], budget: Budget) -> str:
+    """Renders within the budget. Raises LiquidError."""
+    context = LimitedContext(template, variables, budget)
+    output = context.get_buffer()
+    for node in template.nodes:
+        try:
+            node.render_to_output(context, output)
+        except LiquidInterrupt as error:
+            raise LiquidSyntaxError(f"unexpected '{error}'", token=node.token) from None
+        except LiquidError as error:
+            error.token = error.token or node.token
+            raise
+    return output.getvalue()
