@@ -85,13 +85,19 @@ def sending(connector: str, integration: Integration, body: JsonValue) -> Exchan
     return outcome
 
 
-_FILLING = {"FROM": "shop@example.com"}
+_FILLING = {
+    "FROM": "shop@example.com",
+    "TWILIO_FROM": "+15005550006",
+    "TWILIO_CALLBACK_URL": "https://hooks.example.com/v1/engagements/twilio",
+    "VONAGE_CALLBACK_URL": "https://hooks.example.com/v1/engagements/vonage",
+    "BIRD_CALLBACK_URL": "https://hooks.example.com/v1/engagements/bird",
+}
 _HOLE = re.compile(r"\$\{[A-Z0-9_]+\}")
 
 
 def filled(connector: str, **changes: JsonValue) -> Integration:
-    """A vendor's preset with every hole filled in: FROM by an address, any other `${NAME}` by `name`, the secret NAME by
-    `secret-of-name-0123`."""
+    """A vendor's preset with every hole filled in: those of `_FILLING` as it says, any other `${NAME}` by
+    `name`, the secret NAME by `secret-of-name-0123`."""
     preset = ESPS.load(connector).preset
     assert preset is not None
     return Integration.model_validate({**_filled(dict(preset.definition)), "name": connector, **changes})  # type: ignore[dict-item]

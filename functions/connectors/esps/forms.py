@@ -31,11 +31,8 @@ def query_of(post: Post) -> list[tuple[str, str]]:
 
 
 def form_of(post: Post) -> list[tuple[str, str]]:
-    """The fields of a post's body, in their order. Raises BadRequest if it is not UTF-8 or has too many."""
-    try:
-        return _fields(post.body.decode())
-    except UnicodeDecodeError as error:
-        raise BadRequest("the body must be a form in UTF-8", field="body") from error
+    """The fields of a post's body, in their order. Raises BadRequest if there are too many."""
+    return _fields(post.body.decode(errors="replace"))
 
 
 def _fields(text: str) -> list[tuple[str, str]]:

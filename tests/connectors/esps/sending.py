@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -22,6 +23,7 @@ from shared.definitions import Integration
 from shared.exchange import Request, Response, run
 from shared.http import Http
 from shared.json_templates import render_json
+from shared.problem import method_of, raw_body, url_of
 from shared.secrets import Secrets
 from shared.state import Leases
 from shared.tokens import Tokens
@@ -81,11 +83,36 @@ def rendered(integration: Integration, number: int = 1, **changes: JsonValue) ->
     return Outgoing(str(own["id"]), str(url), body, headers)
 
 
+class Kept:
+    """Secrets Manager, in memory."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, dict[str, JsonValue]] = {}
+
+    def read(self, name: str) -> dict[str, JsonValue] | None:
+        """What was written."""
+        return self._values.get(name)
+
+    def write(self, name: str, value: dict[str, JsonValue]) -> None:
+        """Keeps it."""
+        self._values[name] = value
+
+
+class Free:
+    """Leases that nobody else wants."""
+
+    def take(self, name: str, seconds: float) -> bool:
+        """Always."""
+        return bool(name and seconds)
+
+    def give_back(self, name: str) -> None:
+        """Nothing to do."""
+
+
 def send(integration: Integration, messages: Sequence[Outgoing]) -> Answered:
     """Sends messages as `send_message` does. Raises what the network raises."""
     http = Http((f"http://{urlsplit(integration.url).netloc}",))
-    # None of the ways to sign in that need no token look at the stores.
-    tokens = Tokens(cast("Secrets", None), cast("Leases", None), http.send, utc_now)
+    tokens = Tokens(cast("Secrets", Kept()), cast("Leases", Free()), http.send, utc_now)
     authorised = tokens.authorised("integration", integration.name, integration.auth, http.send)
     try:
         return run(ESPS.load(integration.connector).send(integration, messages, utc_now), authorised)
@@ -120,3 +147,9 @@ def login(credentials: str) -> dict[str, str]:
 def summary(parsed: ParsedEvents) -> list[tuple[str, str, bool]]:
     """Message, type, and whether it is a hard bounce, of each engagement."""
     return [(one.message_id, one.type, one.hard) for one in parsed.engagements]
+
+
+def sample_post(vendor: str) -> Post:
+    """The post in `events/receive_engagement`, as `receive_engagement` hands it on."""
+    event = json.loads((Path(__file__).parents[3] / "events" / "receive_engagement" / f"{vendor}.json").read_text())
+    return Post(event["headers"], raw_body(event, 1_000_000), url_of(event), method_of(event))
