@@ -44,6 +44,10 @@ class Inbound:
     """Verifies and reads a post: the ids of its events, and the positions of those that cannot be used."""
     dated: bool = True
     """Whether a post proves when it was signed."""
+    compares: bool = True
+    """Whether a signature is compared with the right one, rather than checked with a public key."""
+    is_json: bool = True
+    """Whether a body is JSON."""
 
 
 def _plain(status: int, headers: Mapping[str, str], body: bytes) -> Response:
@@ -134,6 +138,12 @@ def of_preset(
     definition = filled(connector, **changes)
     operation = Operation(lambda: sending(connector, definition, body), (accepted,), reads=reads)
     return Sample(definition, tuple(secrets_of(definition).values()), inbound, {"send": operation})
+
+
+def keyed(connector: str, keys: Sequence[str] = KEYS[:2]) -> dict[str, JsonValue]:
+    """The webhook of a vendor's preset, with these secrets."""
+    webhook: dict[str, JsonValue] = filled(connector).model_dump()["webhook"]
+    return {**webhook, "secrets": [*keys]}
 
 
 def reading(connector: str, definition: Integration, url: str = "") -> Callable[..., tuple[list[str], list[int]]]:

@@ -100,7 +100,7 @@ def test_clocks_may_differ_a_little(inbound: Inbound) -> None:
         assert inbound.receive(headers, body, NOW + off)[0]
 
 
-@each_inbound()
+@each_inbound(lambda inbound: inbound.compares)
 def test_signatures_are_compared_in_constant_time_and_by_nothing_else(inbound: Inbound, monkeypatch: pytest.MonkeyPatch) -> None:
     real, compared = hmac.compare_digest, []
 
@@ -117,7 +117,7 @@ def test_signatures_are_compared_in_constant_time_and_by_nothing_else(inbound: I
         with pytest.raises(BadRequest) if key == OTHERS else nullcontext():
             inbound.receive(*posted(inbound, key), NOW)
         assert len(compared) == 2, "each secret is compared, also after one that matches"
-        assert min(compared) >= 32
+        assert min(compared) >= 28, "a whole digest: that of SHA-1 in base64 is the shortest"
     says(False)
     refused(inbound, *posted(inbound))  # what `==` would have taken
     says(True)
@@ -173,7 +173,7 @@ def test_ids_do_not_depend_on_when_or_with_whom_an_event_arrives(inbound: Inboun
     assert [inbound.receive(inbound.sign(TODAY, NOW, body), body, NOW)[0] for body in alone] == [[one] for one in ids]
 
 
-@each_inbound()
+@each_inbound(lambda inbound: inbound.is_json)
 def test_ids_do_not_depend_on_how_json_is_written(inbound: Inbound) -> None:
     ids, _ = inbound.receive(*posted(inbound), NOW)
     shuffled = [dict(reversed(event.items())) for event in inbound.good if isinstance(event, dict)]
