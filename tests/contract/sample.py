@@ -91,6 +91,8 @@ def sending(connector: str, integration: Integration, body: JsonValue) -> Exchan
 
 _FILLING = {
     "FROM": "shop@example.com",
+    "POSTAL_HOST": "postal.example.com",
+    "UNISENDER_GO_HOST": "go1.unisender.ru",
     "TWILIO_FROM": "+15005550006",
     "TWILIO_CALLBACK_URL": "https://hooks.example.com/v1/engagements/twilio",
     "VONAGE_CALLBACK_URL": "https://hooks.example.com/v1/engagements/vonage",
