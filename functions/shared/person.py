@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pydantic import JsonValue
 
 from shared.clock import from_iso, iso
-from shared.phones import is_e164
+from shared.phones import e164, is_e164
 from shared.rows import texts
 from shared.sends import Sends, read_sends, write_sends
 
@@ -62,6 +62,8 @@ class Profile:
     version: int
     identifiers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Namespace (`user_id`) → the newest value."""
+    identified: Mapping[str, datetime] = field(default_factory=dict, repr=False)
+    """When each identifier was last learnt, by its source's clock."""
     sends: Sends = field(default_factory=dict)
 
     @property
@@ -95,6 +97,32 @@ class Profile:
         """Channel → why nothing may be sent on it, of those on which nothing may."""
         found = {channel: self.suppression(channel) for channel in ADDRESS_OF}
         return {channel: one.reason for channel, one in found.items() if one is not None}
+
+
+def stranger(profile: str) -> Profile:
+    """A person of whom nothing is known yet."""
+    return Profile(profile, {}, {}, (), {}, 0)
+
+
+def learnt(old: Profile, identifiers: Iterable[Identifier], attributes: Mapping[str, JsonValue], at: datetime) -> Profile:
+    """The person with what was said of them at `at`: of each attribute and identifier the newest stays."""
+    newer = {key: value for key, value in attributes.items() if key not in old.changed or old.changed[key] < at}
+    names = {key: value for key, value in identifiers if key not in old.identified or old.identified[key] < at}
+    return replace(
+        old,
+        attributes=_with_phone({**old.attributes, **newer}),
+        changed={**old.changed, **dict.fromkeys(newer, at)},
+        identifiers={**old.identifiers, **names},
+        identified={**old.identified, **dict.fromkeys(names, at)},
+    )
+
+
+def _with_phone(attributes: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """With the phone number in E.164, if it can be understood as one of the person's country."""
+    phone, country = attributes.get("phone"), attributes.get("country")
+    if isinstance(phone, str) and not is_e164(phone):
+        attributes["phone"] = e164(phone, country if isinstance(country, str) else "") or phone
+    return attributes
 
 
 def identifier_of(profile: Profile, kind: str) -> str:
@@ -135,19 +163,36 @@ def profile_of(row: Row) -> Profile:
         crm_ids=texts(row["crm_ids"]),
         version=int(row["version"]["N"]),
         identifiers={namespace: value for namespace, (value, _) in identifiers.items()},
+        identified={namespace: from_iso(at) for namespace, (_, at) in identifiers.items()},
         sends=read_sends(row["sends"]["S"]) if "sends" in row else {},
     )
 
 
+def columns_of(person: Profile) -> dict[str, str]:
+    """What is stored of what was learnt of the person, by column."""
+    identifiers = {namespace: (value, iso(person.identified[namespace])) for namespace, value in person.identifiers.items()}
+    return {
+        "attributes": json.dumps(person.attributes),
+        "changed": json.dumps({name: iso(at) for name, at in person.changed.items()}),
+        "identifiers": json.dumps(identifiers),
+        **dict(map(column_of, person.suppressions)),
+    }
+
+
 def suppressions_of(row: Row) -> tuple[Suppression, ...]:
-    """Those that a row has, of a profile or of an address: each is a column of its own."""
+    """Those that a row has, of a person or of an address: each is a column of its own."""
     return tuple(_suppression(name, value["S"]) for name, value in row.items() if name.startswith(_SUPPRESSED))
 
 
 def column_of(one: Suppression) -> tuple[str, str]:
     """The name of a suppression's column, and its text, which sorts by its time."""
     text = json.dumps([iso(one.at), one.source, one.reason], ensure_ascii=False)
-    return f"{_SUPPRESSED}{one.channel}#{one.cause}#{one.address}", text
+    return suppression_column(one.channel, one.cause, one.address), text
+
+
+def suppression_column(channel: str, cause: Cause, address: str) -> str:
+    """Where it is stored that nothing is sent on a channel, for this cause, to this address (or whatever the address)."""
+    return f"{_SUPPRESSED}{channel}#{cause}#{address}"
 
 
 def _suppression(name: str, text: str) -> Suppression:
