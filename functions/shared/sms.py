@@ -15,9 +15,14 @@ def segments_of(text: str) -> int:
 
     A letter of two places is never cut in two, as it would be unreadable.
     """
-    if all(letter in _BASIC or letter in _EXTENDED for letter in text):
+    if is_gsm7(text):
         return _filled([2 if letter in _EXTENDED else 1 for letter in text], 160, 153)
     return _filled([2 if ord(letter) > 0xFFFF else 1 for letter in text], 70, 67)
+
+
+def is_gsm7(text: str) -> bool:
+    """Whether GSM-7 has every letter of this text."""
+    return all(letter in _BASIC or letter in _EXTENDED for letter in text)
 
 
 def _filled(places: list[int], alone: int, each: int) -> int:
