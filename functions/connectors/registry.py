@@ -50,6 +50,15 @@ ESPS: Family[Esp] = Family(
         "postmark": "connectors.esps.postmark:CONNECTOR",
         "resend": "connectors.esps.resend:CONNECTOR",
         "twilio": "connectors.esps.twilio:CONNECTOR",
+        "mailjet": "connectors.esps.mailjet:CONNECTOR",
+        "mailtrap": "connectors.esps.mailtrap:CONNECTOR",
+        "mandrill": "connectors.esps.mandrill:CONNECTOR",
+        "mailersend": "connectors.esps.mailersend:CONNECTOR",
+        "sparkpost": "connectors.esps.sparkpost:CONNECTOR",
+        "scaleway": "connectors.esps.scaleway:CONNECTOR",
+        "postal": "connectors.esps.postal:CONNECTOR",
+        "unisender_go": "connectors.esps.unisender_go:CONNECTOR",
+        "vonage": "connectors.esps.vonage:CONNECTOR",
     },
 )
 
