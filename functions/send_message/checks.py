@@ -37,8 +37,7 @@ class Skip:
     """It is never to go out. If it surely did not before, a slot that an earlier attempt took is free: `without_slot`."""
 
     reason: str
-    sends: Sends | None
-    """None if the row is right as it is."""
+    sends: Sends
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Wait:
 
 
 Verdict: TypeAlias = Send | Skip | Wait
-"""Each has the profile's `sends` as they are to be stored with it."""
+"""Each has what the profile's `sends` are to be: as they are, if nothing need be written."""
 
 
 def verdict(
@@ -73,10 +72,12 @@ def verdict(
     return _Question(job, trigger, profile, policy or Policy(name=integration.channel), now).answer()
 
 
-def _given_up(profile: Profile | None, message_id: str, now: datetime) -> Sends | None:
+def _given_up(profile: Profile | None, message_id: str, now: datetime) -> Sends:
     """The slots without the one that the message held; one that it took stays: an earlier attempt may have gone out."""
-    own = profile.sends.get(message_id) if profile else None
-    return without_slot(profile.sends, message_id, now) if profile and own and own.state == "held" else None
+    if profile is None:
+        return {}
+    own = profile.sends.get(message_id)
+    return without_slot(profile.sends, message_id, now) if own and own.state == "held" else profile.sends
 
 
 def _over(job: MessageJob, trigger: Trigger | None, now: datetime) -> str | None:
@@ -198,7 +199,8 @@ class _Question:
 def quiet_until(hours: QuietHours, profile: Profile, now: datetime) -> datetime:
     """When the quiet hours end where the person is; `now` if it is none.
 
-    Goes by the clock on the wall: an hour that summer time skips is not waited for, one that comes twice is quiet twice.
+    Goes by the clock on the wall: an hour that comes twice when summer time ends is quiet twice. An end within the hour that
+    summer time skips comes an hour later.
     """
     zone = zone_of(hours, profile)
     begins, ends = time.fromisoformat(hours.begins), time.fromisoformat(hours.ends)

@@ -92,6 +92,12 @@ class QuietHours(Part):
     attribute: Column = "time_zone"
     """The profile's attribute that has the person's zone, as `Europe/Berlin`."""
 
+    @model_validator(mode="after")
+    def _has_an_end(self) -> QuietHours:
+        if self.begins == self.ends:
+            raise ValueError("begins and ends to differ")
+        return self
+
 
 class Policy(Definition):
     """What holds for all messages of a channel. Its name is the channel's."""
