@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from pydantic import JsonValue
-
-from shared.addresses import check_url
+from shared.addresses import check_url, without_placeholders
 from shared.auth import OAuth2
 from shared.definitions import Definition, Destination, Integration, Kind, Template, Tracker
-from shared.errors import BadRequest, Misconfigured, Permanent
+from shared.errors import BadRequest, Misconfigured
 from shared.signatures import standard_webhook_key
 from shared.validation import Fault, references_of
 
@@ -48,7 +46,7 @@ def _addresses(definition: Definition, origins: tuple[str, ...]) -> Iterator[Fau
 def addresses(definition: Definition) -> Iterator[tuple[str, str]]:
     """The URLs that a definition has us call, with their fields."""
     if isinstance(definition, Integration | Destination):
-        yield "url", definition.url
+        yield "url", without_placeholders(definition.url)
         if isinstance(definition.auth, OAuth2):
             yield "auth.token_url", definition.auth.token_url
 
@@ -77,31 +75,10 @@ def _queue(definition: Definition, destinations: set[str]) -> Iterator[Fault]:
 
 
 def _syntax(definition: Definition) -> Iterator[Fault]:
-    sources = [*_sources(definition)]
-    if not sources:
+    if not isinstance(definition, Template | Integration):
         return
     # Imported here, as Liquid is the half of a cold start and only templates and integrations are written in it.
-    from shared.templates import check  # noqa: PLC0415
+    from shared.content_faults import content_faults  # noqa: PLC0415
 
-    for field, source, html in sources:
-        try:
-            check(field, source, html=html)
-        except Permanent as error:
-            yield Fault(field, f"a Liquid template, but in {error.reason.removeprefix(f'{field}, ')}")
-
-
-def _sources(definition: Definition) -> Iterator[tuple[str, str, bool]]:
-    """Everything that is a template, with its field, and whether values in it are escaped for HTML."""
-    if isinstance(definition, Template):
-        yield from (("subject", definition.subject, False), ("html", definition.html, True), ("text", definition.text, False))
-    if isinstance(definition, Integration):
-        yield from ((field, text, False) for field, text in _texts(definition.body, "body"))
-
-
-def _texts(body: JsonValue, field: str) -> Iterator[tuple[str, str]]:
-    if isinstance(body, str):
-        yield field, body
-    if isinstance(body, dict):
-        yield from (found for key, value in body.items() for found in _texts(value, f"{field}.{key}"))
-    if isinstance(body, list):
-        yield from (found for index, value in enumerate(body) for found in _texts(value, f"{field}.{index}"))
+    for field, said in content_faults(definition):
+        yield Fault(field, f"a Liquid template, but {said}")

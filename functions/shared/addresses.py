@@ -21,6 +21,7 @@ _WRAPPERS = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96
 _UNICAST = ipaddress.IPv6Network("2000::/3")
 """All of IPv6 that is given out (RFC 4291). Python also calls global what is not, and what was once site-local."""
 _NUMERIC = re.compile(r"^(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+))*\.?$")
+_PLACEHOLDER = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 _FORBIDDEN = re.compile(r"[\x00-\x20\\\x7f]")
 
 
@@ -28,6 +29,11 @@ def origin(url: str) -> tuple[str, int]:
     """Host (lower-case) and port of a URL. Raises BadRequest if it is not an absolute http(s) URL."""
     parts = _split(url)
     return (parts.hostname or "").rstrip("."), parts.port or _PORTS[parts.scheme]
+
+
+def without_placeholders(url: str) -> str:
+    """The URL of an integration with an `x` for each placeholder in its path: what of it can be checked when it is saved."""
+    return _PLACEHOLDER.sub("x", url)
 
 
 def allowed(origins: Iterable[str]) -> frozenset[tuple[str, str, int]]:

@@ -30,6 +30,7 @@ from shared.errors import Permanent
 from shared.template_limits import Budget, LimitedContext, Unfit, is_missing
 from shared.templates import Source, Variables, is_template
 
+_DEEPEST = 50
 _REPEAT = {"$for", "$each", "$if"}
 
 
@@ -194,30 +195,32 @@ def _compiled(name: str, body: _Same) -> _Part:
     return _part(name, body.it)
 
 
-def _part(name: str, part: JsonValue) -> _Part:
+def _part(name: str, part: JsonValue, depth: int = 0) -> _Part:
+    if depth > _DEEPEST:
+        raise Permanent(f"{name.split('/')[0]}: it is too deep: objects and lists may be in each other {_DEEPEST} times")
     if isinstance(part, str) and is_template(part):
         return _Text(Source(name, part))
     if isinstance(part, dict):
         if "$for" in part:
             raise Permanent(f"{name}: `$for` makes elements of a list, so it has to be in one")
-        inside = {key: _part(f"{name}/{key}", value) for key, value in part.items()}
+        inside = {key: _part(f"{name}/{key}", value, depth + 1) for key, value in part.items()}
         return _Object(inside) if any(type(one) is not _Part for one in inside.values()) else _Part(part)
     if isinstance(part, list):
-        elements = [_element(f"{name}/{index}", value) for index, value in enumerate(part)]
+        elements = [_element(f"{name}/{index}", value, depth + 1) for index, value in enumerate(part)]
         return _List(elements) if any(type(one) is not _Part for one in elements) else _Part(part)
     return _Part(part)
 
 
-def _element(name: str, part: JsonValue) -> _Part:
+def _element(name: str, part: JsonValue, depth: int) -> _Part:
     if not isinstance(part, dict) or "$for" not in part:
-        return _part(name, part)
+        return _part(name, part, depth)
     loop, condition = part["$for"], part.get("$if")
     if "$each" not in part or not part.keys() <= _REPEAT or not isinstance(loop, str) or not isinstance(condition, str | None):
         raise Permanent(f'{name}: {{"$for": "item in cart", "$each": …}} was expected, with at most an "$if" beside them')
     return _Repeat(
         _tag(f"{name}/$for", "for", loop),
         None if condition is None else _tag(f"{name}/$if", "if", condition),
-        _part(f"{name}/$each", part["$each"]),
+        _part(f"{name}/$each", part["$each"], depth + 1),
         len(json.dumps(part["$each"])),
     )
 

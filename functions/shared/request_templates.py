@@ -48,13 +48,13 @@ def check_url_template(name: str, url: str) -> None:
     elsewhere = parts.scheme + parts.netloc + parts.query + parts.fragment
     if _HOLE in url or is_template(bare) or _HOLE in elsewhere or not parts.netloc:
         raise Permanent(f"{name}: placeholders, `{{{{ … }}}}`, may be in its path only")
-    for found in _PLACEHOLDER.findall(url):
-        Source(name, found).check()
+    for source in placeholders(name, url):
+        source.check()
 
 
-def without_placeholders(url: str) -> str:
-    """The URL with an `x` in place of each placeholder: what of it is fixed, for whoever looks at its address."""
-    return _PLACEHOLDER.sub("x", url)
+def placeholders(name: str, url: str) -> list[Source]:
+    """The placeholders of a URL."""
+    return [Source(name, found) for found in _PLACEHOLDER.findall(url)]
 
 
 def _bare(url: str) -> str:

@@ -1,16 +1,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from shared.errors import Permanent
-from shared.json_templates import render_json
 from shared.templates import MAX_SOURCE, check, render
 
 VARIABLES: dict[str, JsonValue] = {
@@ -176,60 +172,3 @@ def test_the_size_of_a_template_is_bounded() -> None:
 )
 def test_templates_reach_neither_code_nor_files(source: str) -> None:
     assert "undefined" in refused(source) or "unexpected tag" in refused(source)
-
-
-def test_json_keeps_its_structure_and_the_type_of_a_whole_value() -> None:
-    body: JsonValue = {
-        "to": "{{ profile.first_name }}",
-        "age": "{{ profile.age }}",
-        "cart": "{{ cart }}",
-        "none": "{{ profile.nothing }}",
-        "{{ profile.age }}": ["{{ profile.age }} years", 1, True, None],
-        "total": "{{ cart | map: 'price' | sum }}",
-        "first": "{{ cart[0] }}",
-    }
-    assert render_json("b", body, VARIABLES) == {
-        "to": "Ada",
-        "age": 36,
-        "cart": VARIABLES["cart"],
-        "none": None,
-        "{{ profile.age }}": ["36 years", 1, True, None],
-        "total": 149.5,
-        "first": {"name": "Lamp", "price": 49.5},
-    }
-
-
-@pytest.mark.parametrize("source", ["{{ nobody }}", "{{ '1e400' | plus: 1 }}", "{{ empty }}"])
-def test_what_is_no_json_value_is_refused_with_its_place(source: str) -> None:
-    with pytest.raises(Permanent, match="integration 'i', body/a/0, line 1: "):
-        render_json("integration 'i', body", {"a": [source]}, VARIABLES)
-
-
-def test_strings_of_one_body_share_one_budget() -> None:
-    with pytest.raises(Permanent, match="too much work"):
-        render_json("b", ["{{ big }}"] * 100, VARIABLES)
-
-
-anything: st.SearchStrategy[JsonValue] = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=10,
-)
-nasty = st.text() | st.sampled_from(['"', '","x":"', "\\", "}}", "{{ to }}", "{% raw %}", "\u2028", "\x00", '"}', "</script>"])
-
-
-@given(name=nasty, deep=anything)
-def test_no_content_changes_the_structure_of_the_json(name: str, deep: JsonValue) -> None:
-    body: JsonValue = {
-        "to": {"name": "Dear {{ name }}!"},
-        "exact": "{{ name }}",
-        "data": "{{ deep }}",
-        "list": ["{{ name }}", "x"],
-    }
-    made = render_json("b", body, {"name": name, "deep": deep, "to": "secret"})
-    assert json.loads(json.dumps(made)) == {
-        "to": {"name": f"Dear {name}!"},
-        "exact": name,
-        "data": deep,
-        "list": [name, "x"],
-    }

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import JsonValue
+
+from shared.content_faults import content_faults
+from shared.definitions import Integration, Template
+
+
+def of_template(**fields: JsonValue) -> list[tuple[str, str]]:
+    return [*content_faults(Template.model_validate({"name": "t", "subject": "s", **fields}))]
+
+
+def of_integration(**fields: JsonValue) -> list[tuple[str, str]]:
+    basic: dict[str, JsonValue] = {"name": "i", "url": "https://api.example.com/", "body": {}}
+    return [*content_faults(Integration.model_validate({**basic, **fields}))]
+
+
+def test_what_can_be_rendered_has_no_faults() -> None:
+    assert of_template(html="<p>{{ to }}</p>", text="{{ to }}") == []
+    assert of_integration(url="https://a.example.com/{{ to }}", headers={"X-A": "{{ to }}"}, body={"a": ["{{ to }}"]}) == []
+
+
+def test_every_field_of_a_template_is_looked_at() -> None:
+    assert of_template(subject="{{", html="a\n{% if %}", text="{{ a | nonsense }}") == [
+        ("subject", "line 1: {{ is not closed within 2000 characters"),
+        ("html", "line 2: missing expression"),
+        ("text", "line 1: there is no filter 'nonsense'"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "said"),
+    [
+        ({"url": "https://api.example.com/?x={{ to }}"}, "url", "placeholders, `{{ … }}`, may be in its path only"),
+        ({"headers": {"X-A": "{{ a | nonsense }}"}}, "headers.X-A", "line 1: there is no filter 'nonsense'"),
+        ({"body": {"a": [{"b": "{{ a | nonsense }}"}]}}, "body.a.0.b", "line 1: there is no filter 'nonsense'"),
+        ({"body": {"a": {"$for": "x in cart"}}}, "body.a", "`$for` makes elements of a list, so it has to be in one"),
+        ({"body": {"a": [{"$for": "x in", "$each": 1}]}}, "body.a.0.$for", None),
+    ],
+)
+def test_every_field_of_an_integration_is_looked_at(fields: dict[str, JsonValue], field: str, said: str | None) -> None:
+    [(where, reason)] = of_integration(**fields)
+    assert where == field
+    assert said is None or reason == said
