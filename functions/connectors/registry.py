@@ -59,6 +59,7 @@ ESPS: Family[Esp] = Family(
         "postal": "connectors.esps.postal:CONNECTOR",
         "unisender_go": "connectors.esps.unisender_go:CONNECTOR",
         "vonage": "connectors.esps.vonage:CONNECTOR",
+        "bird": "connectors.esps.bird:CONNECTOR",
     },
 )
 

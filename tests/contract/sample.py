@@ -96,6 +96,7 @@ _FILLING = {
     "TWILIO_FROM": "+15005550006",
     "TWILIO_CALLBACK_URL": "https://hooks.example.com/v1/engagements/twilio",
     "VONAGE_CALLBACK_URL": "https://hooks.example.com/v1/engagements/vonage",
+    "BIRD_ORIGINATOR": "Acme",
     "BIRD_CALLBACK_URL": "https://hooks.example.com/v1/engagements/bird",
 }
 _HOLE = re.compile(r"\$\{[A-Z0-9_]+\}")
