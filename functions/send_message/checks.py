@@ -13,11 +13,10 @@ from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
 from shared.definitions import Cap, Integration, Policy, QuietHours, Trigger
-from shared.fields import Channel, is_zone
+from shared.fields import is_zone
 from shared.jobs import MessageJob
 from shared.person import Profile, identifier_of
 from shared.sends import Sends, Slot, free_at, pruned, with_slot, without_slot
-from shared.visits import Visit, excluded_after
 
 _LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
 _ADDRESS = re.compile(rf"[^\s@<>()\[\]\\,;:\"\x00-\x1f\x7f]{{1,64}}@(?:{_LABEL}\.)+{_LABEL}")
@@ -88,12 +87,6 @@ def _over(job: MessageJob, trigger: Trigger | None, now: datetime) -> str | None
     return None if trigger.enabled else "the trigger is switched off"
 
 
-def cancelled(job: MessageJob, trigger: Trigger, visit: Visit | None) -> str | None:
-    """Why the visit needs the message no more: it did what it must not include. None if it still does."""
-    since = job.begins_at or job.anchor_at
-    return trigger.cancelled_as if excluded_after(visit, trigger.must_not_include, since) else None
-
-
 def _unwanted(profile: Profile | None, integration: Integration) -> str | None:
     if profile is None:
         return "no profile"
@@ -111,19 +104,6 @@ def _unreachable(profile: Profile, kind: str) -> str | None:
     if kind == "phone":
         return "the phone number is not valid" if profile.attributes.get("phone") else "no phone number"
     return f"no {kind}"
-
-
-def reason_to_skip(
-    job: MessageJob, trigger: Trigger | None, visit: Visit | None, profile: Profile | None, *, channel: Channel, now: datetime
-) -> str | None:
-    """The first reason not to send, None if there is none."""
-    if (over := _over(job, trigger, now)) or trigger is None:
-        return over
-    stopped = cancelled(job, trigger, visit)
-    if stopped or profile is None:
-        return stopped or "no profile"
-    suppression = profile.suppression(channel)
-    return f"suppressed: {suppression.reason}" if suppression else _unreachable(profile, "email")
 
 
 def is_address(text: str) -> bool:
