@@ -87,10 +87,10 @@ class Mailtrap(Esp):
     )
 
     def results(self, integration: Integration, messages: Sequence[Outgoing], response: Response) -> list[Outcome]:
-        """One part of the answer for each message; a refused one has `success: false`."""
-        if at(answer_of(response), "success") is False:
-            return [_refused(response)] * len(messages)
-        found = parts(response, "responses", len(messages))
+        """One part of the answer for each message; a refused one has `success: false`. `/api/send` answers for its only one."""
+        answer, count = answer_of(response), len(messages)
+        whole = at(answer, "responses") is None and (count == 1 or at(answer, "success") is False)
+        found = [answer] * count if whole else parts(response, "responses", count)
         return [self._outcome(integration, part, response) for part in found]
 
     def _outcome(self, integration: Integration, part: JsonValue, response: Response) -> Outcome:
