@@ -6,21 +6,18 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
 from shared.definitions import Cap, Integration, Policy, QuietHours, Trigger
+from shared.emails import is_address
 from shared.fields import is_zone
 from shared.jobs import MessageJob
 from shared.person import Profile, identifier_of
 from shared.sends import Sends, Slot, free_at, pruned, with_slot, without_slot
 
-_LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
-_ADDRESS = re.compile(rf"[^\s@<>()\[\]\\,;:\"\x00-\x1f\x7f]{{1,64}}@(?:{_LABEL}\.)+{_LABEL}")
-_LONGEST_ADDRESS = 254
 _LONGEST_ZONE = 64
 
 
@@ -104,11 +101,6 @@ def _unreachable(profile: Profile, kind: str) -> str | None:
     if kind == "phone":
         return "the phone number is not valid" if profile.attributes.get("phone") else "no phone number"
     return f"no {kind}"
-
-
-def is_address(text: str) -> bool:
-    """Whether this looks like one email address (RFC 5321 without quoted local parts; international ones are fine)."""
-    return len(text) <= _LONGEST_ADDRESS and _ADDRESS.fullmatch(text) is not None
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from send_message.checks import Send, Skip, Verdict, Wait, is_address, quiet_until, verdict
+from send_message.checks import Send, Skip, Verdict, Wait, quiet_until, verdict
 from shared.definitions import Cap, Integration, Policy, QuietHours, Trigger
+from shared.emails import is_address
 from shared.jobs import MessageJob
 from shared.person import Profile, Suppression, address_hash, stranger
 from shared.sends import Sends, Slot
