@@ -49,6 +49,7 @@ ESPS: Family[Esp] = Family(
         "rest": "connectors.esps.rest:CONNECTOR",
         "postmark": "connectors.esps.postmark:CONNECTOR",
         "resend": "connectors.esps.resend:CONNECTOR",
+        "ses": "connectors.esps.ses:CONNECTOR",
         "twilio": "connectors.esps.twilio:CONNECTOR",
         "mailjet": "connectors.esps.mailjet:CONNECTOR",
         "mailtrap": "connectors.esps.mailtrap:CONNECTOR",
@@ -60,6 +61,7 @@ ESPS: Family[Esp] = Family(
         "unisender_go": "connectors.esps.unisender_go:CONNECTOR",
         "vonage": "connectors.esps.vonage:CONNECTOR",
         "bird": "connectors.esps.bird:CONNECTOR",
+        "sfmc": "connectors.esps.sfmc:CONNECTOR",
     },
 )
 

@@ -82,7 +82,8 @@ class Sample:
 
 def sending(connector: str, integration: Integration, body: JsonValue) -> Exchange[Sent]:
     """The operation of sending one message. Raises what it came to if that is no success."""
-    answered = yield from ESPS.load(connector).send(integration, [Outgoing("m_1", integration.url, body)], lambda: NOW)
+    url = integration.url.replace("{{ message.id }}", "m_1")
+    answered = yield from ESPS.load(connector).send(integration, [Outgoing("m_1", url, body)], lambda: NOW)
     [outcome] = answered.outcomes
     if isinstance(outcome, SendbridgeError):
         raise outcome
@@ -91,6 +92,7 @@ def sending(connector: str, integration: Integration, body: JsonValue) -> Exchan
 
 _FILLING = {
     "FROM": "shop@example.com",
+    "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
     "POSTAL_HOST": "postal.example.com",
     "UNISENDER_GO_HOST": "go1.unisender.ru",
     "TWILIO_FROM": "+15005550006",
