@@ -32,11 +32,11 @@ def problem(error: BadRequest) -> dict[str, object]:
         document["field"] = error.field
     if error.faults:
         document["errors"] = [{"field": field, "expected": expected} for field, expected in error.faults]
-    return {
-        "statusCode": error.status,
-        "headers": {"content-type": "application/problem+json"},
-        "body": json.dumps(document),
-    }
+    headers = {"content-type": "application/problem+json"}
+    if error.status == 401 and error.field == "authorization":
+        # Some send the user and password of a URL only when they are asked for them (RFC 9110, section 11.6.1).
+        headers["www-authenticate"] = 'Basic realm="sendbridge"'
+    return {"statusCode": error.status, "headers": headers, "body": json.dumps(document)}
 
 
 _TITLES = {

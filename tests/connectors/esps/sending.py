@@ -30,6 +30,7 @@ from shared.tokens import Tokens
 from tests.contract.sample import filled
 from tests.sandbox.esps.vendor import VendorSandbox
 
+_AS_IT_IS: Mapping[str, JsonValue] = {}
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
@@ -132,9 +133,9 @@ def asked(integration: Integration, messages: Sequence[Outgoing], *answers: Resp
 
 
 def told(
-    vendor: str, body: bytes | JsonValue, headers: Mapping[str, str], now: datetime = NOW, **changes: JsonValue
+    vendor: str, body: object, headers: Mapping[str, str], now: datetime = NOW, changes: Mapping[str, JsonValue] = _AS_IT_IS
 ) -> ParsedEvents:
-    """What a post to a vendor's preset tells: bytes as they are, anything else as JSON."""
+    """What a post to a vendor's preset, with these changes, tells: bytes as they are, anything else as JSON."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return read_post(ESPS.load(vendor), filled(vendor, **changes), Post(headers, raw), lambda: now)
 

@@ -19,11 +19,11 @@ SECRETS: dict[str, JsonValue] = {"webhook": {**filled("resend").model_dump()["we
 
 def told_by(one: JsonValue) -> list[tuple[str, str, bool]]:
     body = json.dumps(one).encode()
-    return summary(told("resend", body, sign(KEYS[0], NOW, body), **SECRETS))
+    return summary(told("resend", body, sign(KEYS[0], NOW, body), changes=SECRETS))
 
 
-def answer(value: JsonValue, status: int = 200, **headers: str) -> Response:
-    return Response(status, headers, json.dumps(value).encode())
+def answer(value: JsonValue, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(status, headers or {}, json.dumps(value).encode())
 
 
 def test_a_batch_has_one_key_that_is_the_same_when_it_is_sent_again() -> None:
@@ -80,7 +80,7 @@ def test_refusals(status: int, name: str, kind: type[SendbridgeError]) -> None:
 def test_when_nothing_is_left_of_the_quota_the_next_waits() -> None:
     made = filled("resend")
     headers = {"ratelimit-remaining": "0", "ratelimit-reset": "1"}
-    assert asked(made, [rendered(made)], answer({"data": [{"id": "a"}]}, **headers))[0].pause == 1
+    assert asked(made, [rendered(made)], answer({"data": [{"id": "a"}]}, headers=headers))[0].pause == 1
 
 
 def test_the_sandbox_takes_the_good_ones_and_no_request_twice() -> None:
@@ -136,7 +136,7 @@ def test_names_of_both_kinds_are_taken_and_nothing_unsigned_old_or_altered() -> 
     body = json.dumps(event("sent")).encode()
     signed = sign(KEYS[0], NOW, body)
     standard = {name.replace("svix-", "webhook-"): value for name, value in signed.items()}
-    assert told("resend", body, standard, **SECRETS).engagements
+    assert told("resend", body, standard, changes=SECRETS).engagements
     late = NOW + timedelta(minutes=6)
     for headers, raw, now in (
         ({}, body, NOW),
@@ -145,5 +145,5 @@ def test_names_of_both_kinds_are_taken_and_nothing_unsigned_old_or_altered() -> 
         (sign(KEYS[2], NOW, body), body, NOW),
     ):
         with pytest.raises(BadRequest) as refused:
-            told("resend", raw, headers, now, **SECRETS)
+            told("resend", raw, headers, now, SECRETS)
         assert refused.value.status == 401
