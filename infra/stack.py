@@ -19,6 +19,7 @@ from infra.send_message import send_message
 from infra.settings import Environment
 from infra.show_mirror import show_mirror
 from infra.sync_crm import sync_crm
+from infra.unsubscribe import unsubscribe
 
 
 class Sendbridge(Stack):
@@ -46,7 +47,7 @@ class Sendbridge(Stack):
             record_engagement(foundation): [foundation.engagements],
             sync_crm(foundation): list(foundation.crm.values()),
         }
-        others = [show_mirror(foundation), refresh_tokens(foundation), admin_api(foundation)]
+        others = [show_mirror(foundation), unsubscribe(foundation), refresh_tokens(foundation), admin_api(foundation)]
         environment = foundation.environment
         left = seconds_left(environment)
         foundation.alarms.when_below(

@@ -1,4 +1,4 @@
-"""Links that cannot be guessed: a message id and an HMAC of it, under a key that only this deployment has."""
+"""Links that cannot be guessed: ids and an HMAC of them, under a key that only this deployment has."""
 
 from __future__ import annotations
 
@@ -29,6 +29,18 @@ class Links:
     def mirror(self, message_id: str) -> str:
         """Where the message can be seen as it was sent."""
         return f"{self._base_url}/v1/mirror/{message_id}/{self.signature('mirror', message_id)}"
+
+    def unsubscribe(self, message_id: str, profile_id: str, channel: str) -> str:
+        """Where whoever got the message says that they want no more on its channel. It says all that is needed to do so, so
+        that it works for as long as the person is known, though nothing else may be left of the message.
+        """
+        subject = unsubscription(message_id, profile_id, channel)
+        return f"{self._base_url}/v1/unsubscribe/{subject}/{self.signature('unsubscribe', subject)}"
+
+
+def unsubscription(message_id: str, profile_id: str, channel: str) -> str:
+    """What is signed in a link to unsubscribe, and the part of its path that says it."""
+    return f"{message_id}/{profile_id}/{channel}"
 
 
 def read_links(secrets: Secrets, base_url: str) -> Links:
