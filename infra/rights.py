@@ -8,7 +8,7 @@ from infra.job_queue import JobQueue
 
 _COME_AND_GO = "Definitions, and so their secrets and tokens, come and go while the stack stays."
 
-_ONE_PER_MESSAGE = "There is an object for each message."
+_ONE_PER_MESSAGE = "There is an object for each batch of messages."
 
 
 def read_definitions(foundation: Foundation, function: Function) -> None:

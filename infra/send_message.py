@@ -23,8 +23,9 @@ def send_message(foundation: Foundation) -> Function:
     rights.read_links_key(foundation, function)
     rights.read_mirrors(foundation, function)
     rights.keep_mirrors(foundation, function)
-    function.may("dynamodb:BatchGetItem", on=[tables.profiles.table_arn, tables.visits.table_arn])
-    function.may("dynamodb:UpdateItem", on=[tables.messages.table_arn])
+    function.may("dynamodb:BatchGetItem", "dynamodb:PartiQLUpdate", on=[tables.profiles.table_arn])
+    ledger = ("BatchGetItem", "PartiQLInsert", "PartiQLUpdate", "UpdateItem")
+    function.may(*(f"dynamodb:{action}" for action in ledger), on=[tables.messages.table_arn])
     rights.work_off(function, messages)
     rights.send(function, foundation.engagements)
     return function
@@ -37,8 +38,6 @@ def _settings(foundation: Foundation) -> Settings:
         definitions_table=tables.definitions.table_name,
         definitions_ttl=environment.definitions_ttl_seconds,
         profiles_table=tables.profiles.table_name,
-        visits_table=tables.visits.table_name,
-        visit_days=environment.visit_retention_days,
         messages_table=tables.messages.table_name,
         retention_days=environment.message_retention_days,
         state_table=tables.state.table_name,

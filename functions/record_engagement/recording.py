@@ -13,7 +13,8 @@ from shared.catalogue import Catalogue
 from shared.clock import Clock, iso
 from shared.definitions import Destination
 from shared.jobs import CrmJob, Engagement, EngagementsJob, Hop
-from shared.ledger import Ledger, Message
+from shared.ledger import Ledger
+from shared.ledger_rows import Message
 from shared.links import Links
 from shared.observe import count, logger
 from shared.person import Cause, Suppression

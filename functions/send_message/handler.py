@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import random
-from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Protocol, cast
 
 from send_message.outbox import Outbox
 from send_message.sending import send_all
 from send_message.settings import Settings
+from send_message.slot_table import SlotTable
 from shared import aws
 from shared.catalogue import Definitions
+from shared.claims import Claims
 from shared.clock import Clock, utc_now
-from shared.definitions import Integration, Template, Trigger
+from shared.definitions import Integration, Policy, Template, Trigger
 from shared.http import Http
 from shared.jobs import MessageJob
 from shared.ledger import Ledger
+from shared.limits import Limits
 from shared.links import read_links
 from shared.mirrors import Mirrors
 from shared.observe import observed
@@ -25,7 +27,6 @@ from shared.queues import Batch, Queue
 from shared.secrets import Secrets
 from shared.state import Circuits, Leases
 from shared.tokens import Send, Tokens
-from shared.visits import Visits
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -69,18 +70,22 @@ def compose(settings: Settings, sqs: SQSClient, http_send: Send, clock: Clock) -
         triggers=definitions.catalogue(Trigger),
         templates=definitions.catalogue(Template),
         integrations=definitions.catalogue(Integration),
-        visits=Visits(dynamodb, settings.visits_table, timedelta(days=settings.visit_days)),
+        policies=definitions.catalogue(Policy),
         profiles=Profiles(dynamodb, settings.profiles_table),
+        slots=SlotTable(dynamodb, settings.profiles_table),
         ledger=Ledger(dynamodb, settings.messages_table, clock, settings.retention_days * _DAY),
+        claims=Claims(dynamodb, settings.messages_table, settings.retention_days * _DAY),
         mirrors=Mirrors(aws.client("s3"), settings.mirror_bucket),
         links=read_links(secrets, settings.base_url),
         circuits=Circuits(dynamodb, state, clock, random.Random()),
+        limits=Limits(dynamodb, state, clock, random.Random()),
         tokens=Tokens(secrets, Leases(dynamodb, state, clock), http_send, clock),
         http_send=http_send,
         engagements=Queue(sqs, settings.engagements_queue_url),
         clock=clock,
         environment=settings.environment,
         lease_seconds=settings.lease_seconds,
+        concurrency=settings.concurrency,
     )
 
 

@@ -1,116 +1,97 @@
-"""One batch of messages: each is checked, claimed, sent and settled.
+"""One batch of messages, in stages: met, chosen for, checked, claimed, posted, settled, told of.
 
-Why a message goes out once: it is claimed with a lease before the post, and settled right after it. A crash between leaves it
-claimed; whoever claims it next knows that it may have gone out, and posts the same body under the same idempotency key, or,
-where the ESP has none, parks it as unknown.
+Why a message goes out once: its row is claimed with a lease before the post, and settled right after it. A crash between leaves
+it claimed; whoever finds it then knows that it may have gone out, and looks into that before anything else (`doubts.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 
-from send_message.attempt import Attempt
-from send_message.checks import reason_to_skip
-from send_message.outbox import Outbox, circuit
-from send_message.reading import Readings
+from send_message.choosing import choose
+from send_message.claiming import prepare
+from send_message.doubts import meet
+from send_message.outbox import Outbox
+from send_message.posting import Posting
+from send_message.settling import Ending, Settler
+from send_message.slots import Slots
+from send_message.work import Run, Work
 from shared.aws import CALLS
-from shared.definitions import Integration
-from shared.errors import Busy, Permanent, Transient
-from shared.ids import engagement_id
-from shared.jobs import Engagement, EngagementsJob, MessageJob
-from shared.ledger import Message
-from shared.queues import Batch, Record
-
-_MARGIN = 3.0
-"""Seconds that everything but the ESP's answer may take."""
+from shared.errors import Busy, Transient
+from shared.jobs import MessageJob
+from shared.queues import Batch
 
 
 def send_all(batch: Batch[MessageJob], outbox: Outbox, remaining: Callable[[], float]) -> None:
     """Works off a batch. `remaining` is how many seconds are left of the invocation."""
-    jobs = [record.body for record in batch.records]
-    sending = _Sending(outbox, Readings(jobs, outbox.visits, outbox.profiles, outbox.clock), remaining)
-    batch.each(sending.one)
+    run, aws_calls = Run(batch, outbox, remaining), CALLS.total()
+    settler = Settler(run)
     try:
-        sending.tell()
-    except Exception as error:  # they are sent: when they come back, they are only told of again
-        for record, _ in sending.sent:
-            batch.settle(record, error)
+        works = run.each(_met(run, settler), lambda work: _is_to_go(run, settler, work))
+        posting = Posting(run, settler, aws_calls)
+        # What turns out to have a row already, which only a message that was sent back has, goes through it all once more.
+        for work in _sent(run, settler, posting, _sent(run, settler, posting, works)):
+            batch.settle(work.record, Busy("another delivery of this message was first", retry_after=1))
+    finally:
+        settler.flush()
+        settler.tell()
 
 
-@dataclass
-class _Sending:
-    outbox: Outbox
-    readings: Readings
-    remaining: Callable[[], float]
-    sent: list[tuple[Record[MessageJob], Engagement]] = field(default_factory=list)
+def _sent(run: Run, settler: Settler, posting: Posting, works: Sequence[Work]) -> list[Work]:
+    """Brings messages to their end; returns those of which it must be decided anew."""
+    if not works:
+        return []
+    chosen = run.each(works, lambda work: choose(run, settler, work))
+    reserved = Slots(run, settler).reserve(_within_limits(run, chosen))
+    groups, others = prepare(run, settler, reserved)
+    posting.post(groups)
+    settler.flush()
+    return others
 
-    def one(self, record: Record[MessageJob]) -> None:
-        """Brings one message to its end, or raises why it is not there yet."""
-        job = record.body
-        if job.decided == "skip":
-            self.outbox.ledger.skip(job, [self.outbox.hop("skipped", job.reason)])
-        else:
-            self._send(record)
 
-    def tell(self) -> None:
-        """Queues the engagements `sent` of the batch."""
-        if self.sent:
-            self.outbox.engagements.send(EngagementsJob(engagements=tuple(engagement for _, engagement in self.sent)))
+def _met(run: Run, settler: Settler) -> list[Work]:
+    """The messages of the batch, each once, the most important first, with what the ledger knows of those that came before."""
+    # Of two deliveries of one message in a batch, the one that came most often stands for both.
+    records = sorted(run.batch.records, key=lambda record: record.receives)
+    works = {record.body.message_id: Work(record) for record in records}
+    met = run.each(works.values(), lambda work: _known(run, work))
+    again = [work.job.message_id for work in met if work.record.receives > 1]
+    rows = run.outbox.ledger.read_all(again) if again else {}
+    for work in met:
+        work.row = rows.get(work.job.message_id)
+    left = run.each(met, lambda work: meet(run, settler, work))
+    return sorted(left, key=lambda work: -work.trigger.priority if work.trigger else 0)
 
-    def _send(self, record: Record[MessageJob]) -> None:
-        job, outbox, aws_calls = record.body, self.outbox, CALLS.total()
-        integration = outbox.integrations.require(job.integration).definition
-        template = outbox.templates.require(job.template).definition
-        rule = outbox.triggers.get(job.trigger)
-        trigger = rule.definition if rule else None
-        visit, profile = self.readings.of(job)
-        reason = reason_to_skip(job, trigger, visit, profile, channel=integration.channel, now=outbox.clock())
-        if reason is not None or trigger is None or profile is None:
-            self._skip(record, reason or "")
-            return
-        self._wait_unless_possible(integration)
-        claim = outbox.ledger.claim(job, outbox.lease_seconds)
-        if not claim.mine:
-            self._not_ours(record, claim.message)
-            return
-        hop = Attempt(job, trigger, template, integration, profile, claim, outbox, aws_calls).make()
-        self._note(record, hop.at)
 
-    def _wait_unless_possible(self, integration: Integration) -> None:
-        if self.remaining() < integration.timeout_seconds + _MARGIN:
-            raise Transient("too little is left of this invocation", retry_after=0)
-        self.outbox.circuits.check(circuit(integration))
+def _known(run: Run, work: Work) -> bool:
+    rule = run.outbox.triggers.get(work.job.trigger)
+    work.trigger = rule.definition if rule else None
+    return True
 
-    def _skip(self, record: Record[MessageJob], reason: str) -> None:
-        job, ledger = record.body, self.outbox.ledger
-        if ledger.skip(job, [self.outbox.hop("skipped", reason)]):
-            return
-        claim = ledger.claim(job, self.outbox.lease_seconds)
-        if not claim.mine:
-            self._not_ours(record, claim.message)
-            return
-        unknown = f"outcome unknown: an earlier attempt may have reached the ESP, and now: {reason}"
-        ledger.settle(job.message_id, "parked", [self.outbox.hop("parked", unknown)], unknown=True)
-        raise Permanent(unknown)
 
-    def _not_ours(self, record: Record[MessageJob], message: Message) -> None:
-        """Somebody else is sending it, or it is done."""
-        if message.status == "sending":
-            wait = message.lease_until - self.outbox.clock().timestamp()
-            raise Busy("another delivery of this message is being sent", retry_after=max(wait, 1))
-        if message.status == "sent":  # by a process that may have been killed before it told of it
-            self._note(record, next(hop.at for hop in reversed(message.trace) if hop.what == "sent"))
+def _is_to_go(run: Run, settler: Settler, work: Work) -> bool:
+    if work.job.decided == "skip":
+        settler.add(Ending(work, "skipped", run.outbox.hop("skipped", work.job.reason)))
+    return work.job.decided == "send"
 
-    def _note(self, record: Record[MessageJob], at: datetime) -> None:
-        job = record.body
-        engagement = Engagement(
-            id=engagement_id(job.message_id, "sent"),
-            message_id=job.message_id,
-            integration=job.integration,
-            type="sent",
-            at=at,
-            received_at=at,
-        )
-        self.sent.append((record, engagement))
+
+def _within_limits(run: Run, works: Sequence[Work]) -> list[Work]:
+    """Those of the messages that their ESPs' limits let through now; the others come back."""
+    by_integration: dict[str, list[Work]] = defaultdict(list)
+    for work in works:
+        by_integration[work.via.integration.name].append(work)
+    granted = {work for name, some in by_integration.items() for work in _granted(run, name, some)}
+    return [work for work in works if work in granted]
+
+
+def _granted(run: Run, name: str, works: Sequence[Work]) -> Sequence[Work]:
+    limit = works[0].via.integration.limit
+    if limit is None:
+        return works
+    grant = run.outbox.limits.take(name, limit, len(works))
+    now = run.outbox.clock()
+    for work in works[grant.granted :]:
+        wait = work.waits(now, max(grant.retry_after, 0.1))
+        run.batch.settle(work.record, Transient(f"the limit of {name} is reached", retry_after=wait))
+    return works[: grant.granted]

@@ -16,8 +16,6 @@ class Settings(Base):
     definitions_table: str
     definitions_ttl: float
     profiles_table: str
-    visits_table: str
-    visit_days: int
     messages_table: str
     retention_days: int
     state_table: str
@@ -30,3 +28,5 @@ class Settings(Base):
     engagements_queue_url: str
     lease_seconds: int
     """How long a claimed message is ours. Longer than an invocation can last."""
+    concurrency: int = 32
+    """Requests at a time to an ESP that needs long to answer. To one that answers at once they go one after the other."""

@@ -1,23 +1,14 @@
-"""The ledger: what became of each message, from the decision to its last engagement, with its trace.
-
-A message has a row of its own until it is sent, and a second one, under its id and `#after`, for all that comes then. Writing a
-row costs by its whole size, and most writes come after the send: one row for everything would cost twice as much.
-"""
+"""The ledger: what became of each message, from the decision to its last engagement, with its trace."""
 
 from __future__ import annotations
 
-import json
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from pydantic import JsonValue
-
-from shared.clock import Clock, from_iso, iso
+from shared.clock import Clock
 from shared.errors import Transient
-from shared.jobs import Engagement, Hop, MessageJob
+from shared.jobs import Engagement, Hop
+from shared.ledger_rows import Facts, Message, as_message, facts_columns, hops_column
 from shared.rows import read_rows
 
 if TYPE_CHECKING:
@@ -28,40 +19,6 @@ if TYPE_CHECKING:
 
 _AFTER = "#after"
 
-Status = Literal["sending", "waiting", "sent", "skipped", "parked"]
-
-"""`sent` and `skipped` are final. A parked message is tried again when a person sends it back to its queue."""
-
-
-@dataclass(frozen=True)
-class Message:
-    """A message as the ledger has it."""
-
-    id: str
-    status: Status
-    trigger: str
-    visit_id: str
-    profile_id: str | None
-    campaign: str
-    delivery: str
-    integration: str
-    created_at: datetime
-    attempts: int
-    lease_until: float
-    esp_message_id: str
-    trace: tuple[Hop, ...]
-    engagements: Mapping[str, str]
-    """Engagement id → its type, of those recorded."""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """The result of asking to send a message: `mine` if it is ours to send; `again` if an earlier attempt may have gone out."""
-
-    mine: bool
-    again: bool
-    message: Message
-
 
 class Ledger:
     """The messages table. `retention` is how many seconds after creation a row may be deleted."""
@@ -69,78 +26,63 @@ class Ledger:
     def __init__(self, client: DynamoDBClient, table: str, clock: Clock, retention: int) -> None:
         self._client, self._table, self._clock, self._retention = client, table, clock, retention
 
-    def claim(self, job: MessageJob, lease_seconds: int) -> Claim:
-        """Takes the message for `lease_seconds`, creating its row: at most one caller has it at a time, none once it is done."""
-        now, claimed_by = self._clock().timestamp(), uuid.uuid4().hex
-        try:
-            answer = self._client.update_item(
-                TableName=self._table,
-                Key={"pk": {"S": job.message_id}},
-                UpdateExpression=_CREATE + ", trace = if_not_exists(trace, :hops), #status = :sending, lease_until = :until,"
-                " claimed_by = :claim ADD attempts :one, unsettled :one",
-                ConditionExpression="attribute_not_exists(pk) OR #status IN (:waiting, :parked)"
-                " OR (#status = :sending AND lease_until < :now)",
-                ExpressionAttributeNames={"#status": "status", "#trigger": "trigger"},
-                ExpressionAttributeValues={
-                    **self._created(job),
-                    ":hops": _hops(job.hops),
-                    ":claim": {"S": claimed_by},
-                    ":sending": {"S": "sending"},
-                    ":waiting": {"S": "waiting"},
-                    ":parked": {"S": "parked"},
-                    ":until": {"N": str(now + lease_seconds)},
-                    ":now": {"N": str(now)},
-                    ":one": {"N": "1"},
-                },
-                ReturnValues="ALL_NEW",
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-            )
-        except self._client.exceptions.ConditionalCheckFailedException as refused:
-            row: Row = refused.response["Item"]  # type: ignore[typeddict-item]  # there, as we ask for ALL_OLD
-            # Unless it was our own call that came first: the AWS client repeats one whose answer was lost.
-            if row.get("claimed_by") != {"S": claimed_by}:
-                return Claim(False, False, _message(row))
-        else:
-            row = answer["Attributes"]
-        return Claim(True, int(row["unsettled"]["N"]) > 1, _message(row))
-
-    def settle(
-        self, message_id: str, status: Status, hops: Sequence[Hop], esp_message_id: str = "", *, unknown: bool = False
-    ) -> None:
-        """Writes what became of a claimed message and frees it. `waiting` and `parked` may be claimed again.
-
-        `unknown` if it may have gone out: then the next claim says so.
-        """
-        self._set(
-            message_id,
-            "SET #status = :status, esp_message_id = :esp, trace = list_append(trace, :hops) REMOVE lease_until, claimed_by"
-            + ("" if unknown else ", unsettled"),
-            {":status": {"S": status}, ":esp": {"S": esp_message_id}, ":hops": _hops(hops)},
-            {"#status": "status"},
-        )
-
-    def skip(self, job: MessageJob, hops: Sequence[Hop]) -> bool:
-        """Records a message that is not to be sent. False, having changed nothing, if it was or may have been."""
+    def skip(self, job: Facts, hops: Sequence[Hop]) -> None:
+        """Records that a message is not to be sent, unless it was. If it may have been, the reason is noted for who finds out."""
+        columns: Row = {**facts_columns(job, self._retention), "status": {"S": "skipped"}}
+        columns = {name: value for name, value in columns.items() if name != "pk"}
+        values: dict[str, AttributeValueTypeDef] = {f":{name}": value for name, value in columns.items()}
+        sets = ", ".join(f"#{name} = if_not_exists(#{name}, :{name})" for name in columns if name != "status")
         try:
             self._client.update_item(
                 TableName=self._table,
                 Key={"pk": {"S": job.message_id}},
-                UpdateExpression=_CREATE + ", trace = list_append(if_not_exists(trace, :before), :hops), #status = :skipped",
+                UpdateExpression=f"SET {sets}, #status = :status, #trace = list_append(if_not_exists(#trace, :empty), :hops)",
                 ConditionExpression="attribute_not_exists(pk)"
-                " OR (#status IN (:waiting, :parked) AND attribute_not_exists(unsettled))",
-                ExpressionAttributeNames={"#status": "status", "#trigger": "trigger"},
+                " OR (#status IN (:waiting, :parked) AND (attribute_not_exists(tried_at) OR tried_at = :zero))",
+                ExpressionAttributeNames={f"#{name}": name for name in (*columns, "trace")},
                 ExpressionAttributeValues={
-                    **self._created(job),
-                    ":before": _hops(job.hops),
-                    ":hops": _hops(hops),
+                    **values,
+                    ":hops": hops_column(hops),
+                    ":empty": {"L": []},
                     ":waiting": {"S": "waiting"},
                     ":parked": {"S": "parked"},
-                    ":skipped": {"S": "skipped"},
+                    ":zero": {"N": "0"},
                 },
             )
         except self._client.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
+            self._cancel(job.message_id, hops[-1].reason)
+
+    def _cancel(self, message_id: str, reason: str) -> None:
+        self._unless_refused(
+            Key={"pk": {"S": message_id}},
+            UpdateExpression="SET cancelled = :reason",
+            ConditionExpression="#status IN (:sending, :unknown, :parked)",
+            ExpressionAttributeNames={"#status": "status"},
+            ExpressionAttributeValues={
+                ":reason": {"S": reason},
+                ":sending": {"S": "sending"},
+                ":unknown": {"S": "unknown"},
+                ":parked": {"S": "parked"},
+            },
+        )
+
+    def explain(self, message: Message, hops: Sequence[Hop]) -> None:
+        """Puts on the trace what led to a message that was skipped before its job was seen."""
+        if not hops or hops[-1] in message.trace:
+            return
+        self._unless_refused(
+            Key={"pk": {"S": message.id}},
+            UpdateExpression="SET #trace = list_append(:hops, #trace)",
+            ConditionExpression="NOT contains(#trace, :last)",
+            ExpressionAttributeNames={"#trace": "trace"},
+            ExpressionAttributeValues={":hops": hops_column(hops), ":last": hops_column(hops[-1:])["L"][0]},
+        )
+
+    def _unless_refused(self, **update: Any) -> None:  # boto3's own
+        try:
+            self._client.update_item(TableName=self._table, **update)
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return
 
     def record(self, message_id: str, engagements: Iterable[Engagement], hops: Sequence[Hop]) -> None:
         """Adds engagements that are new to a message, with their hops.
@@ -201,7 +143,7 @@ class Ledger:
             ConditionExpression=condition,
             ExpressionAttributeValues={
                 **values,
-                ":hops": _hops(hops),
+                ":hops": hops_column(hops),
                 ":none": {"L": []},
                 ":expires": {"N": str(expires)},
             },
@@ -216,7 +158,7 @@ class Ledger:
         """Those of these messages that have a row, by id, read consistently."""
         ids = [*dict.fromkeys(message_ids)]
         rows = read_rows(self._client, self._table, [key for one in ids for key in (one, one + _AFTER)])
-        return {one: _message(rows[one], rows.get(one + _AFTER)) for one in ids if one in rows}
+        return {one: as_message(rows[one], rows.get(one + _AFTER)) for one in ids if one in rows}
 
     def of_visit(self, visit_id: str) -> list[str]:
         """Ids of the newest hundred messages of a visit, newest first."""
@@ -229,83 +171,3 @@ class Ledger:
             Limit=100,
         )
         return [item["pk"]["S"] for item in answer["Items"]]
-
-    def _created(self, job: MessageJob) -> dict[str, AttributeValueTypeDef]:
-        return {
-            ":trigger": {"S": job.trigger},
-            ":visit": {"S": job.visit_id},
-            ":profile": {"S": job.profile_id or ""},
-            ":campaign": {"S": job.campaign},
-            ":delivery": {"S": job.delivery},
-            ":integration": {"S": job.integration},
-            ":created": {"S": iso(job.decided_at)},
-            ":none": {"S": ""},
-            ":expires": {"N": str(int(job.decided_at.timestamp()) + self._retention)},
-        }
-
-    def _set(
-        self,
-        message_id: str,
-        update: str,
-        values: Mapping[str, AttributeValueTypeDef],
-        names: Mapping[str, str],
-    ) -> None:
-        self._client.update_item(
-            TableName=self._table,
-            Key={"pk": {"S": message_id}},
-            UpdateExpression=update,
-            ConditionExpression="attribute_exists(pk)",
-            ExpressionAttributeNames=names,
-            ExpressionAttributeValues=values,
-        )
-
-
-_CREATE = (
-    "SET #trigger = :trigger, visit_id = :visit, profile_id = :profile, campaign = :campaign, delivery = :delivery,"
-    " integration = :integration, created_at = :created, expires_at = :expires,"
-    " esp_message_id = if_not_exists(esp_message_id, :none)"
-)
-
-
-def _hops(hops: Sequence[Hop]) -> AttributeValueTypeDef:
-    return {"L": [{"S": hop.model_dump_json(exclude_defaults=True)} for hop in hops]}
-
-
-def _message(item: Row, after: Row | None = None) -> Message:
-    later: Row = after or {}
-    hops = [*item["trace"]["L"], *(later["trace"]["L"] if later else ())]
-    return Message(
-        id=item["pk"]["S"],
-        status=item["status"]["S"],  # type: ignore[arg-type]  # written by this class only
-        trigger=item["trigger"]["S"],
-        visit_id=item["visit_id"]["S"],
-        profile_id=item["profile_id"]["S"] or None,
-        campaign=item["campaign"]["S"],
-        delivery=item["delivery"]["S"],
-        integration=item["integration"]["S"],
-        created_at=from_iso(item["created_at"]["S"]),
-        attempts=int(item["attempts"]["N"]) if "attempts" in item else 0,
-        lease_until=float(item["lease_until"]["N"]) if "lease_until" in item else 0,
-        esp_message_id=item["esp_message_id"]["S"],
-        trace=tuple(sorted((Hop.model_validate_json(hop["S"]) for hop in hops), key=lambda hop: hop.at)),
-        engagements={key: value["S"] for key, value in later.items() if key.startswith("e_")},
-    )
-
-
-def as_json(message: Message) -> dict[str, JsonValue]:
-    """A message as the admin API shows it."""
-    return {
-        "message_id": message.id,
-        "status": message.status,
-        "trigger": message.trigger,
-        "visit_id": message.visit_id,
-        "profile_id": message.profile_id,
-        "campaign": message.campaign,
-        "delivery": message.delivery,
-        "integration": message.integration,
-        "created_at": iso(message.created_at),
-        "attempts": message.attempts,
-        "esp_message_id": message.esp_message_id,
-        "engagements": dict(message.engagements),
-        "trace": [json.loads(hop.model_dump_json()) for hop in message.trace],
-    }

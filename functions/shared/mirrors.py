@@ -6,9 +6,10 @@ idempotency key refuses another body under the same key, and a profile or a temp
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
@@ -35,28 +36,25 @@ class Content:
 
 
 class Mirrors:
-    """The bucket `mirror`: one private object a message, expired by the bucket's lifecycle rule."""
+    """The bucket `mirror`: the messages of one batch are in one private object, expired by the bucket's lifecycle rule."""
 
     def __init__(self, client: S3Client, bucket: str) -> None:
         self._client, self._bucket = client, bucket
 
-    def keep(self, message_id: str, content: Content) -> None:
-        """Stores a message's content over what was there."""
-        self._client.put_object(
-            Bucket=self._bucket,
-            Key=_key(message_id),
-            Body=json.dumps(asdict(content)).encode(),
-            ContentType="application/json",
-        )
+    def keep(self, name: str, contents: Sequence[Content]) -> list[str]:
+        """Stores messages under a name that nobody uses twice. Returns where each of them is."""
+        parts = [json.dumps(vars(content), separators=(",", ":")).encode() for content in contents]
+        self._client.put_object(Bucket=self._bucket, Key=name, Body=b"".join(parts), ContentType="application/octet-stream")
+        starts = itertools.accumulate(map(len, parts), initial=0)
+        return [f"{name}:{start}-{start + len(part) - 1}" for start, part in zip(starts, parts, strict=False)]
 
-    def read(self, message_id: str) -> Content | None:
-        """A message's content; None if there is none, or no longer."""
+    def read(self, kept: str) -> Content | None:
+        """The content that is kept there; None if there is none, or no longer."""
+        name, _, part = kept.rpartition(":")
+        if not name:
+            return None
         try:
-            answer = self._client.get_object(Bucket=self._bucket, Key=_key(message_id))
+            answer = self._client.get_object(Bucket=self._bucket, Key=name, Range=f"bytes={part}")
         except self._client.exceptions.NoSuchKey:
             return None
         return Content(**json.loads(answer["Body"].read()))
-
-
-def _key(message_id: str) -> str:
-    return f"{message_id}.json"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cache
 
 from shared import aws
+from shared.clock import utc_now
+from shared.ledger import Ledger
 from shared.links import Links, read_links
 from shared.mirrors import Mirrors
 from shared.observe import observed
@@ -12,12 +14,15 @@ from shared.secrets import Secrets
 from show_mirror.page import show
 from show_mirror.settings import Settings
 
+_DAY = 86_400
+
 
 @cache
-def _parts() -> tuple[Links, Mirrors]:
+def _parts() -> tuple[Links, Ledger, Mirrors]:
     settings = Settings.from_environment()
     secrets = Secrets(aws.client("secretsmanager"), settings.secret_prefix)
-    return read_links(secrets, settings.base_url), Mirrors(aws.client("s3"), settings.mirror_bucket)
+    ledger = Ledger(aws.client("dynamodb"), settings.messages_table, utc_now, settings.retention_days * _DAY)
+    return read_links(secrets, settings.base_url), ledger, Mirrors(aws.client("s3"), settings.mirror_bucket)
 
 
 @observed

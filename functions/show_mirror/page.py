@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
+from shared.ledger import Ledger
 from shared.links import Links
 from shared.mirrors import Mirrors
 
@@ -27,13 +28,14 @@ _HEADERS = {
 _PAGE = '<!doctype html><html lang="en"><title>{0}</title><p>{0}</p></html>'
 
 
-def show(event: dict[str, object], links: Links, mirrors: Mirrors) -> dict[str, object]:
+def show(event: dict[str, object], links: Links, ledger: Ledger, mirrors: Mirrors) -> dict[str, object]:
     """The answer to a request (API Gateway payload 2.0): the page; 404 for a link that is not ours, 410 once it has expired."""
     parameters = cast("Mapping[str, str]", event.get("pathParameters") or {})
     message_id, signature = parameters.get("message_id", ""), parameters.get("signature", "")
     if not links.valid("mirror", message_id, signature):
         return _answer(404, _PAGE.format("There is no such page."))
-    content = mirrors.read(message_id)
+    message = ledger.read(message_id)
+    content = mirrors.read(message.claim.kept) if message else None
     if content is None:
         return _answer(410, _PAGE.format("This message can no longer be shown."))
     return _answer(200, content.html)

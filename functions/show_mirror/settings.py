@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 from shared.env import Settings as Base
 
-AWS_SERVICES = ("s3", "secretsmanager")
+AWS_SERVICES = ("dynamodb", "s3", "secretsmanager")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings(Base):
     """What the function needs to know of its deployment."""
 
+    messages_table: str
+    retention_days: int
     mirror_bucket: str
     secret_prefix: str
     base_url: str

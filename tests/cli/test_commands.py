@@ -41,7 +41,7 @@ def _skipped(aws: Aws) -> None:
     )
     aws.clock.forward(1.5)
     hop = Hop(at=aws.clock(), hop="send_message", what="skipped", reason="no profile")
-    Ledger(aws.dynamodb, aws.table("messages"), aws.clock, 86400).skip(job, [hop])
+    Ledger(aws.dynamodb, aws.table("messages"), aws.clock, 86400).skip(job, [*job.hops, hop])
 
 
 @pytest.mark.usefixtures("_skipped")

@@ -11,12 +11,14 @@ from record_engagement.recording import Books, record_all
 from shared.catalogue import Definitions
 from shared.definitions import Destination
 from shared.jobs import CrmJob, Engagement, EngagementsJob, Hop, MessageJob
-from shared.ledger import Ledger, Message
+from shared.ledger import Ledger
+from shared.ledger_rows import Message
 from shared.links import Links
 from shared.person import Profile
 from shared.profiles import Profiles
 from shared.queues import Batch, Queue
 from tests.aws import Aws
+from tests.rows import in_ledger
 
 SAMPLE = Path(__file__).parents[2] / "events" / "record_engagement" / "opened_twice_and_bounced.json"
 
@@ -75,7 +77,7 @@ class World:
             anchor_at=now,
             valid_until=now,
         )
-        self.ledger.claim(job, 30)
+        in_ledger(self.aws, job)
 
     def engagement(self, name: str, kind: str, **changes: object) -> Engagement:
         """One thing that became of this person's message."""

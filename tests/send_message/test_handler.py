@@ -27,8 +27,6 @@ def settings(aws: Aws, origin: str) -> Settings:
         definitions_table=aws.table("definitions"),
         definitions_ttl=30,
         profiles_table=aws.table("profiles"),
-        visits_table=aws.table("visits"),
-        visit_days=30,
         messages_table=aws.table("messages"),
         retention_days=400,
         state_table=aws.table("state"),

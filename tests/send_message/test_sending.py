@@ -5,12 +5,15 @@ from datetime import timedelta
 import pytest
 from pydantic import JsonValue
 
+from shared.claims import Fresh
 from shared.clock import iso
 from shared.errors import Misconfigured, SendbridgeError, Transient, Unknown
 from shared.exchange import Response
 from shared.jobs import EngagementsJob
+from shared.ledger_rows import Claim
+from shared.person import Suppression
 from tests.aws import Aws
-from tests.send_message.world import INTEGRATION, LEASE, TAKEN, TEMPLATE, TRIGGER, World
+from tests.send_message.world import INTEGRATION, LEASE, TEMPLATE, TRIGGER, World
 
 
 @pytest.fixture
@@ -42,9 +45,9 @@ def test_a_message_is_rendered_posted_and_settled(world: World) -> None:
     assert [hop.hop for hop in message.trace] == ["match_triggers", "send_message"]
     figures = message.trace[-1].data
     assert figures["host"] == "api.postbird.example"
-    assert (figures["status"], figures["milliseconds"], figures["esp_calls"]) == (202, 80, 1)
+    assert (figures["status"], figures["milliseconds"], figures["esp_calls"]) == (202, 4, 1)
     assert (figures["seconds_after_decision"], figures["seconds_after_deadline"]) == (1.5, 1.5)
-    kept = world.mirrors.read("m_1")
+    kept = world.mirrors.read(message.claim.kept)
     assert kept is not None
     assert kept.html == html
     (engagement,) = world.engagements()
@@ -77,25 +80,13 @@ def test_a_message_that_is_no_longer_valid_is_skipped(world: World) -> None:
     skips(world, "no longer valid", valid_until=world.aws.clock() - timedelta(seconds=1))
 
 
-def test_the_exit_condition_is_asked_again(world: World) -> None:
-    world.did("Order Completed")
+def test_an_order_after_the_decision_is_an_exit_and_the_trace_says_how_it_came(world: World) -> None:
+    job = world.job()
+    world.ordered(job)
     skips(world, "order placed")
-
-
-def test_an_order_before_the_cart_is_no_exit(world: World) -> None:
-    world.did("Order Completed")
-    world.aws.clock.forward(60)
-    world.deliver(world.job())
-    assert world.message().status == "sent"
-
-
-def test_an_order_that_arrives_late_is_an_exit(world: World) -> None:
-    world.did("Product Added")
-    begins_at = world.aws.clock()
-    world.aws.clock.forward(10)
-    world.did("Order Completed")
-    world.aws.clock.forward(60)
-    skips(world, "order placed", begins_at=begins_at)
+    assert [hop.what for hop in world.message().trace] == ["fired", "skipped"]
+    world.deliver(job)
+    assert [hop.what for hop in world.message().trace] == ["fired", "skipped"]
 
 
 def test_a_deleted_or_paused_trigger_sends_nothing(world: World) -> None:
@@ -140,30 +131,15 @@ def test_an_unusual_address_is_written_to(world: World, email: str) -> None:
 
 def test_a_suppressed_person_is_skipped(world: World) -> None:
     profile = world.person()
-    world.profiles.suppress(profile, "sms", "stop")
-    world.profiles.suppress(profile, "email", "hard bounce")
+    now = world.aws.clock()
+    world.profiles.suppress(profile, Suppression("sms", "manual", "stop", now, "a test"))
+    world.profiles.suppress(profile, Suppression("email", "bounced", "hard bounce", now, "a test"))
     skips(world, "suppressed: hard bounce", profile_id=profile)
 
 
 def test_the_checks_have_an_order(world: World) -> None:
-    world.did("Order Completed")
     late = world.aws.clock() - timedelta(seconds=1)
     skips(world, "no longer valid", valid_until=late, profile_id=None)
-    world.deliver(world.job(message_id="m_2", profile_id=None))
-    assert world.why("m_2")[2] == "order placed"
-
-
-def test_the_exit_condition_is_read_again_when_the_batch_takes_long(world: World) -> None:
-    first, second = world.job(), world.job(message_id="m_2")
-    world.aws.clock.forward(1)
-
-    def slow(request: object) -> Response:
-        world.aws.clock.forward(2)
-        world.did("Order Completed")
-        return TAKEN
-
-    world.deliver(first, second, outbox=world.process(slow))
-    assert sorted([world.why("m_1")[2], world.why("m_2")[2]]) == ["", "order placed"]
 
 
 def test_an_open_circuit_is_waited_for_without_a_trace(world: World) -> None:
@@ -213,7 +189,7 @@ def test_what_perhaps_went_out_is_posted_again_byte_for_byte(world: World, answe
     world.esp.script = [answer, Transient("no connection")]
     job = world.job()
     assert world.deliver(job) == 1
-    assert world.message().status == "waiting"
+    assert world.message().status == "unknown"
     world.define("template", TEMPLATE, subject="Anew")
     world.person(first_name="Augusta")
     for left in (1, 0):
@@ -223,19 +199,6 @@ def test_what_perhaps_went_out_is_posted_again_byte_for_byte(world: World, answe
     first, *rest = world.esp.requests
     assert [again.body for again in rest] == [first.body, first.body]
     assert {request.headers["idempotency-key"] for request in world.esp.requests} == {"m_1"}
-
-
-@pytest.mark.parametrize("answer", [a for a in UNKNOWN if not isinstance(a, Response) or a.status != 502], ids=repr)
-def test_what_perhaps_went_out_without_a_key_is_parked_and_never_sent_again(world: World, answer: Response | Exception) -> None:
-    without_key(world)
-    world.esp.script = [answer]
-    job = world.job()
-    for _ in range(2):
-        assert world.deliver(job) == 0
-        assert world.message().status == "parked"
-        (reason,) = world.parked()
-        assert reason.startswith("outcome unknown")
-    assert len(world.esp.requests) == 1
 
 
 def test_a_refused_message_is_parked_and_rendered_anew_when_it_is_sent_back(world: World) -> None:
@@ -300,17 +263,18 @@ def test_a_failing_esp_is_left_alone_after_three_failures(world: World) -> None:
     assert len(world.esp.requests) == 3
 
 
-def test_timeouts_open_the_circuit_also_where_they_park(world: World) -> None:
+def test_timeouts_open_the_circuit(world: World) -> None:
     without_key(world)
     world.esp.script = [Unknown("no answer")] * 9
-    assert world.deliver(*(world.job(message_id=f"m_{n}") for n in range(6))) == 3
+    assert world.deliver(*(world.job(message_id=f"m_{n}") for n in range(6))) == 6
     assert len(world.esp.requests) == 3
-    assert len(world.parked()) == 3
+    assert sorted(world.message(f"m_{n}").status for n in range(6)) == ["unknown"] * 3 + ["waiting"] * 3
 
 
 def test_a_message_that_another_delivery_has_is_left_to_it(world: World) -> None:
     job = world.job()
-    assert world.ledger.claim(job, LEASE).mine
+    claim = Claim("another", world.aws.clock().timestamp() + LEASE, "postbird", 1, world.aws.clock().timestamp())
+    assert world.claims.insert([Fresh(job, "sending", claim)]) == [None]
     assert world.deliver(job) == 1
     assert world.esp.requests == []
     assert world.why()[1] == "fired"
@@ -336,24 +300,11 @@ def test_what_waited_may_be_skipped_later_with_its_reason(world: World) -> None:
     world.esp.script = [Response(503)]
     job = world.job()
     world.deliver(job)
-    world.did("Order Completed")
+    world.ordered(job)
     world.aws.clock.forward(60)
     assert world.deliver(job) == 0
     assert world.why() == ("skipped", "skipped", "order placed")
     assert [hop.what for hop in world.message().trace] == ["fired", "waits", "skipped"]
-
-
-def test_what_may_have_gone_out_is_not_called_skipped(world: World) -> None:
-    world.esp.script = [Unknown("cut")]
-    job = world.job()
-    world.deliver(job)
-    world.did("Order Completed")
-    world.aws.clock.forward(LEASE + 1)
-    assert world.deliver(job) == 0
-    status, _, reason = world.why()
-    assert status == "parked"
-    assert reason == "outcome unknown: an earlier attempt may have reached the ESP, and now: order placed"
-    assert world.parked() == [reason]
 
 
 def test_sends_that_cannot_be_told_of_come_back(world: World) -> None:

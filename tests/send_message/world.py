@@ -12,11 +12,15 @@ from pydantic import JsonValue
 
 from send_message.outbox import Outbox
 from send_message.sending import send_all
+from send_message.slot_table import SlotTable
 from shared.catalogue import Definitions
-from shared.definitions import Integration, Template, Trigger
+from shared.claims import Claims
+from shared.definitions import Integration, Policy, Template, Trigger
 from shared.exchange import Request, Response
 from shared.jobs import Engagement, EngagementsJob, Hop, MessageJob
-from shared.ledger import Ledger, Message
+from shared.ledger import Ledger
+from shared.ledger_rows import Message
+from shared.limits import Limits
 from shared.links import Links
 from shared.mirrors import Mirrors
 from shared.profiles import Profiles
@@ -24,7 +28,6 @@ from shared.queues import Batch, Queue
 from shared.secrets import Secrets
 from shared.state import Circuits, Leases
 from shared.tokens import Tokens
-from shared.visits import Visit, VisitEvent, Visits
 from tests.aws import Aws
 
 LEASE = 60
@@ -47,6 +50,7 @@ TRIGGER: dict[str, JsonValue] = {
     "campaign": "carts",
     "delivery": "first",
 }
+POLICY: dict[str, JsonValue] = {"name": "email", "cap": None}
 INTEGRATION: dict[str, JsonValue] = {
     "name": "postbird",
     "url": "https://api.postbird.example/v1/messages",
@@ -62,7 +66,7 @@ INTEGRATION: dict[str, JsonValue] = {
     "webhook": {"secrets": ["whsec_c2VjcmV0c2VjcmV0c2VjcmV0"], "types": {}},
 }
 
-TAKEN = Response(202, {}, b'{"id": "pb_1", "status": "accepted"}', 0.08)
+TAKEN = Response(202, {}, b'{"id": "pb_1", "status": "accepted"}', 0.004)
 
 
 @dataclass
@@ -93,9 +97,10 @@ class World:
         self.define("template", TEMPLATE)
         self.define("trigger", TRIGGER)
         self.define("integration", INTEGRATION)
+        self.define("policy", POLICY)
         self.profiles = Profiles(aws.dynamodb, aws.table("profiles"))
-        self.visits = Visits(aws.dynamodb, aws.table("visits"), timedelta(days=1))
         self.ledger = Ledger(aws.dynamodb, aws.table("messages"), aws.clock, 30 * DAY)
+        self.claims = Claims(aws.dynamodb, aws.table("messages"), 30 * DAY)
         self.mirrors = Mirrors(aws.s3, aws.mirror_bucket())
         self.outbox = self.process(esp or self.esp)
 
@@ -108,18 +113,22 @@ class World:
             triggers=definitions.catalogue(Trigger),
             templates=definitions.catalogue(Template),
             integrations=definitions.catalogue(Integration),
-            visits=self.visits,
+            policies=definitions.catalogue(Policy),
             profiles=self.profiles,
+            slots=SlotTable(aws.dynamodb, aws.table("profiles")),
             ledger=self.ledger,
+            claims=self.claims,
             mirrors=self.mirrors,
             links=Links("key", "https://sendbridge.example"),
             circuits=Circuits(aws.dynamodb, aws.table("state"), aws.clock, Random(1), refresh=0),
+            limits=Limits(aws.dynamodb, aws.table("state"), aws.clock, Random(1)),
             tokens=Tokens(secrets, Leases(aws.dynamodb, aws.table("state"), aws.clock), esp, aws.clock),
             http_send=esp,
             engagements=Queue(aws.sqs, aws.queue("engagements")),
             clock=aws.clock,
             environment="test",
             lease_seconds=LEASE,
+            concurrency=4,
         )
 
     def define(self, kind: str, body: dict[str, JsonValue], **changes: JsonValue) -> None:
@@ -138,12 +147,10 @@ class World:
         values: dict[str, JsonValue] = {"email": "ada@example.com", "first_name": "Ada"}
         return self.profiles.upsert([("user_id", "ada")], values | attributes, self.aws.clock())
 
-    def did(self, name: str, visit_id: str = "shop#a#1") -> None:
-        """The visitor does something now."""
-        now = self.aws.clock()
-        event = VisitEvent(id=f"{name}-{now.timestamp()}", name=name, at=now, received_at=now, matched_at=now)
-        visit = self.visits.read(visit_id) or Visit(id=visit_id, tracker="shop", last_at=now)
-        assert self.visits.write(visit.model_copy(update={"last_at": now, "events": (*visit.events, event)}))
+    def ordered(self, job: MessageJob) -> None:
+        """`match_triggers` says that the visitor did what the message's trigger excludes."""
+        hop = Hop(at=self.aws.clock(), hop="match_triggers", what="skipped", reason="order placed")
+        self.ledger.skip(job, [hop])
 
     def job(self, **changes: object) -> MessageJob:
         now = self.aws.clock()

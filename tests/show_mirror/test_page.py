@@ -5,22 +5,50 @@ from pathlib import Path
 
 import pytest
 
+from shared.jobs import MessageJob
+from shared.ledger import Ledger
 from shared.links import Links
 from shared.mirrors import Content, Mirrors
 from show_mirror import handler
 from show_mirror.page import show
 from show_mirror.settings import Settings
 from tests.aws import Aws
+from tests.rows import in_ledger
+
+Kept = tuple[Ledger, Mirrors]
 
 LINKS = Links("key", "https://sendbridge.example")
 FORGED = json.loads(Path("events/show_mirror/forged_link.json").read_text())
 
 
 @pytest.fixture
-def mirrors(aws: Aws) -> Mirrors:
+def mirrors(aws: Aws) -> Kept:
     made = Mirrors(aws.s3, aws.mirror_bucket())
-    made.keep("m_1", Content("<p>Zoë 🐧</p>", "Hi", "Zoë", {"to": "ada@example.com"}, "https://esp.example.com", {}))
-    return made
+    other = Content("<p>Other</p>", "", "", {}, "https://esp.example.com", {})
+    shown = Content("<p>Zoë 🐧</p>", "Hi", "Zoë", {"to": "ada@example.com"}, "https://esp.example.com", {})
+    _, kept, _ = made.keep("batch", [other, shown, other])
+    in_ledger(aws, job("m_1", aws), kept=kept)
+    in_ledger(aws, job("m_expired", aws), kept=kept.replace("batch", "expired"))
+    return Ledger(aws.dynamodb, aws.table("messages"), aws.clock, 86_400), made
+
+
+def job(message_id: str, aws: Aws) -> MessageJob:
+    now = aws.clock()
+    return MessageJob(
+        message_id=message_id,
+        trigger="abandoned",
+        trigger_version=1,
+        visit_id="shop#a#1",
+        profile_id="p_1",
+        decided="send",
+        campaign="carts",
+        delivery="first",
+        template="cart",
+        integration="postbird",
+        decided_at=now,
+        anchor_at=now,
+        valid_until=now,
+    )
 
 
 def request(message_id: str, signature: str) -> dict[str, object]:
@@ -33,14 +61,14 @@ def headers(answer: dict[str, object]) -> dict[str, str]:
     return given
 
 
-def test_the_page_shows_what_was_sent(mirrors: Mirrors) -> None:
-    answer = show(request("m_1", LINKS.signature("mirror", "m_1")), LINKS, mirrors)
+def test_the_page_shows_what_was_sent(mirrors: Kept) -> None:
+    answer = show(request("m_1", LINKS.signature("mirror", "m_1")), LINKS, *mirrors)
     assert (answer["statusCode"], answer["body"]) == (200, "<p>Zoë 🐧</p>")
     assert headers(answer)["content-type"] == "text/html; charset=utf-8"
 
 
-def test_the_page_is_private_and_runs_nothing(mirrors: Mirrors) -> None:
-    given = headers(show(request("m_1", LINKS.signature("mirror", "m_1")), LINKS, mirrors))
+def test_the_page_is_private_and_runs_nothing(mirrors: Kept) -> None:
+    given = headers(show(request("m_1", LINKS.signature("mirror", "m_1")), LINKS, *mirrors))
     assert given["x-robots-tag"] == "noindex, nofollow"
     assert given["referrer-policy"] == "no-referrer"
     assert given["cache-control"] == "private, no-store"
@@ -63,21 +91,24 @@ def test_the_page_is_private_and_runs_nothing(mirrors: Mirrors) -> None:
         ("../m_1", LINKS.signature("mirror", "m_1")),
     ],
 )
-def test_a_link_that_is_not_ours_is_not_found(mirrors: Mirrors, message_id: str, signature: str) -> None:
-    answer = show(request(message_id, signature), LINKS, mirrors)
+def test_a_link_that_is_not_ours_is_not_found(mirrors: Kept, message_id: str, signature: str) -> None:
+    answer = show(request(message_id, signature), LINKS, *mirrors)
     assert answer["statusCode"] == 404
     assert "Zo" not in str(answer["body"])
 
 
-def test_an_expired_page_is_gone(mirrors: Mirrors) -> None:
-    answer = show(request("m_2", LINKS.signature("mirror", "m_2")), LINKS, mirrors)
+@pytest.mark.parametrize("message_id", ["m_2", "m_expired"])
+def test_an_expired_page_is_gone(mirrors: Kept, message_id: str) -> None:
+    answer = show(request(message_id, LINKS.signature("mirror", message_id)), LINKS, *mirrors)
     assert answer["statusCode"] == 410
     assert headers(answer)["x-robots-tag"] == "noindex, nofollow"
 
 
-def test_the_handler_reads_its_settings_and_the_key(aws: Aws, mirrors: Mirrors, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_handler_reads_its_settings_and_the_key(aws: Aws, mirrors: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(
         environment="test",
+        messages_table=aws.table("messages"),
+        retention_days=400,
         mirror_bucket=aws.mirror_bucket(),
         secret_prefix=aws.secret_prefix,
         base_url="https://sendbridge.example",

@@ -13,7 +13,8 @@ from shared.definitions import Destination
 from shared.exchange import Request, Response
 from shared.http import Http
 from shared.jobs import CrmJob, Hop, MessageJob
-from shared.ledger import Ledger, Message
+from shared.ledger import Ledger
+from shared.ledger_rows import Message
 from shared.profiles import Profiles
 from shared.queues import Batch, Queue
 from shared.secrets import Secrets
@@ -22,6 +23,7 @@ from shared.tokens import Tokens
 from sync_crm.contacts import Finder
 from sync_crm.timeline import Crm, synchronise
 from tests.aws import Aws
+from tests.rows import in_ledger
 from tests.sandbox.dynamics import DynamicsSandbox
 
 Send = Callable[[Request], Response]
@@ -95,7 +97,7 @@ class World:
             valid_until=now,
             hops=(Hop(at=now, hop="match_triggers", what="fired"),),
         )
-        self.ledger.claim(job, 30)
+        in_ledger(self.aws, job)
 
     def job(self, name: str, kind: str, **changes: object) -> CrmJob:
         """An engagement of this person's message."""

@@ -1,0 +1,54 @@
+"""Slots on the rows of profiles, written only if the row is still as it was read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from shared.errors import Transient
+from shared.person import Profile, profile_of
+from shared.sends import Sends, write_sends
+from shared.statements import Result, Statement, execute
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What became of a write: `now` is the profile after it; if it was not `done`, as somebody else has changed it."""
+
+    done: bool
+    now: Profile | None
+
+
+class SlotTable:
+    """The profiles table, for slots only."""
+
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
+        self._client = client
+        self._text = f'UPDATE "{table}" SET sends = ? SET version = ? WHERE pk = ? AND version = ?'  # noqa: S608  # a table's name
+
+    def keep(self, kept: Sequence[tuple[Profile, Sends]]) -> list[Kept | Transient]:
+        """Writes what these profiles, each another one, have for `sends` from now on."""
+        statements = [self._statement(profile, sends) for profile, sends in kept]
+        results = execute(self._client, statements)
+        return [_kept(*one, result) for one, result in zip(kept, results, strict=True)]
+
+    def _statement(self, profile: Profile, sends: Sends) -> Statement:
+        version = profile.version
+        new: list[AttributeValueTypeDef] = [{"S": write_sends(sends)}, {"N": str(version + 1)}]
+        return Statement(self._text, [*new, {"S": f"profile#{profile.id}"}, {"N": str(version)}])
+
+
+def _kept(profile: Profile, sends: Sends, result: Result) -> Kept | Transient:
+    if isinstance(result, Transient):
+        return result
+    if result is None:
+        return Kept(True, replace(profile, sends=sends, version=profile.version + 1))
+    now = profile_of(result.row) if result.row else None
+    # Our own write came first: the AWS client repeats one whose answer was lost.
+    ours = now is not None and now.version == profile.version + 1 and write_sends(now.sends) == write_sends(sends)
+    return Kept(ours, now)
