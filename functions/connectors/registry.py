@@ -62,6 +62,8 @@ ESPS: Family[Esp] = Family(
         "vonage": "connectors.esps.vonage:CONNECTOR",
         "bird": "connectors.esps.bird:CONNECTOR",
         "sfmc": "connectors.esps.sfmc:CONNECTOR",
+        "adobe_campaign": "connectors.esps.adobe_campaign:CONNECTOR",
+        "delivra": "connectors.esps.delivra:CONNECTOR",
     },
 )
 

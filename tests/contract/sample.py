@@ -98,6 +98,11 @@ _FILLING = {
     "TWILIO_FROM": "+15005550006",
     "TWILIO_CALLBACK_URL": "https://hooks.example.com/v1/engagements/twilio",
     "VONAGE_CALLBACK_URL": "https://hooks.example.com/v1/engagements/vonage",
+    "ADOBE_CAMPAIGN_ORG": "geometrixx",
+    "ADOBE_CAMPAIGN_EVENT": "EVTcartAbandon",
+    "DELIVRA_PATH": "send",
+    "DELIVRA_HOST": "delivra.example.com",
+    "DELIVRA_MESSAGE_ID_PATH": "MessageID",
     "BIRD_ORIGINATOR": "Acme",
     "BIRD_CALLBACK_URL": "https://hooks.example.com/v1/engagements/bird",
 }

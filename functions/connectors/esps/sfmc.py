@@ -108,8 +108,8 @@ class Sfmc(Esp):
             "them as %%=v(AttributeValue('Html'))=%% does.",
             "contactKey makes contacts, which Salesforce counts: set `identifier` to whatever is the key in your account.",
             "Events: create the callback https://host/v1/engagements/NAME with any SFMC_SIGNATURE_KEY in place. Salesforce "
-            "greets it, and the log of receive_engagement has the callback id and verification key that ens-verify wants. Then put "
-            "in the signature key that the creation answered.",
+            "greets it, and the log of receive_engagement has the callback id and verification key that ens-verify wants. Then "
+            "put in the signature key that the creation answered.",
             "Subscribe to TransactionalSendEvents only: the others do not say which message they are about, and are parked.",
             "For text messages, take /messaging/v1/sms/messages/ in `url`, channel sms, and `to` without +.",
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import hmac
 import json
 import re
@@ -106,7 +107,9 @@ def _unbase64(text: bytes) -> bytes:
 
 
 def parsed(body: bytes) -> JsonValue:
-    """The JSON of a post. Half a surrogate pair, as is left where JavaScript cuts a text, must not lose the whole post."""
+    """The JSON of a post. Neither half a surrogate pair, as is left where JavaScript cuts a text, nor a byte order mark must lose
+    the whole post."""
+    body = body.removeprefix(codecs.BOM_UTF8)
     try:
         return parse_json(body)
     except BadRequest:
@@ -141,6 +144,8 @@ def _engagement(integration: str, webhook: Webhook, event: JsonValue, received: 
     url = text_at(event, webhook.url)
     vendor_id = text_at(event, webhook.id, limit=200)
     fact = (integration, vendor_id) if vendor_id else (native, moment.isoformat() if webhook.time else "", url)
+    if kind == "sent":
+        fact = ("sent",)  # as we say it ourselves when the ESP takes a message: it is sent once
     return Engagement(
         id=engagement_id(message, *fact),
         message_id=message,
