@@ -111,6 +111,12 @@ def test_botocore_knows_only_the_services_the_function_calls(function: str, buil
     assert services == set(bundles.services(function))
 
 
+@pytest.mark.parametrize("name", ["admin_api", "send_message"])
+def test_whoever_reckons_with_time_zones_brings_them(name: str) -> None:
+    with zipfile.ZipFile(bundle(name, for_lambda()).path) as archive:
+        assert {"tzdata/zoneinfo/Europe/Berlin", "tzdata/zoneinfo/Europe/__init__.pyc"} <= set(archive.namelist())
+
+
 def test_byte_code_is_hash_based_and_unchecked(built: Bundle) -> None:
     with zipfile.ZipFile(built.path) as archive:
         flags = {archive.read(name)[4] for name in archive.namelist() if name.endswith(".pyc")}
