@@ -28,6 +28,9 @@ def admin_api(foundation: Foundation) -> Function:
     _keep_secrets(foundation, function)
     _redrive(foundation, function)
     _examine(foundation, function)
+    _try_out(foundation, function)
+    # Suppressions by hand.
+    function.may("dynamodb:BatchGetItem", "dynamodb:UpdateItem", on=[tables.profiles.table_arn])
     return function
 
 
@@ -56,6 +59,12 @@ def _examine(foundation: Foundation, function: Function) -> None:
     rights.use_tokens(foundation, function, "integration", "destination")
 
 
+def _try_out(foundation: Foundation, function: Function) -> None:
+    """A test of an integration: with a stored profile, if that is asked for, and with links as a real message has them."""
+    function.may("dynamodb:BatchGetItem", on=[foundation.tables.profiles.table_arn])
+    rights.read_links_key(foundation, function)
+
+
 def _settings(foundation: Foundation) -> Settings:
     environment, tables = foundation.environment, foundation.tables
     return Settings(
@@ -67,6 +76,7 @@ def _settings(foundation: Foundation) -> Settings:
         state_table=tables.state.table_name,
         mirror_bucket=tables.mirror.bucket_name,
         secret_prefix=environment.prefix,
+        base_url=foundation.api.url,
         allowed_origins=tuple(environment.allowed_origins),
         retention_days=environment.message_retention_days,
         lease_seconds=environment.function_timeout_seconds + 5,

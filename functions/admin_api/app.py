@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from secrets import token_hex
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, JsonValue, StringConstraints, ValidationError
 
+from admin_api.drafts import DRAFTED
 from admin_api.edit import LARGEST_BODY, Editor, Put
 from admin_api.parked import Parked
 from admin_api.routes import Call, Route, find
 from admin_api.settings import Settings
-from admin_api.store import Store
+from admin_api.store import Standing, Store
+from admin_api.suppressions import Suppressions
 from shared import aws
 from shared.clock import Clock
 from shared.definitions import KINDS, Kind
 from shared.errors import BadRequest
+from shared.exchange import Request, Response
 from shared.ids import visit_id
-from shared.ledger import Ledger, as_json
+from shared.ledger import Ledger
+from shared.ledger_rows import as_json
+from shared.links import read_links
 from shared.problem import answer, first_problem, parse_json, problem, raw_body
+from shared.profiles import Profiles
 from shared.secrets import Secrets
 from shared.state import Leases
+from shared.tokens import Send, Tokens
+
+if TYPE_CHECKING:
+    from connectors.esps.base import Preset
 
 _DAY = 86400
 _LONGEST_ID = 500
@@ -36,21 +47,24 @@ class Redrive(BaseModel):
 
 
 class Admin:
-    """The admin API of one deployment."""
+    """The admin API of one deployment. `http_send` calls vendors; without it, they are really called."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
-        self._settings, self._clock = settings, clock
+    def __init__(self, settings: Settings, clock: Clock, http_send: Send | None = None) -> None:
+        self._settings, self._clock, self._http_send = settings, clock, http_send
         self._dynamodb, self._sqs = aws.client("dynamodb"), aws.client("sqs")
         self._secrets = Secrets(aws.client("secretsmanager"), settings.secret_prefix)
         self._store = Store(self._dynamodb, settings.definitions_table)
         self._leases = Leases(self._dynamodb, settings.state_table, clock)
         self._ledger = Ledger(self._dynamodb, settings.messages_table, clock, settings.retention_days * _DAY)
+        self._profiles = Profiles(self._dynamodb, settings.profiles_table)
+        self._suppressions = Suppressions(self._profiles, clock)
         self._parked = Parked(self._sqs, settings.queues())
         self._editor = Editor(
             self._store,
             self._secrets,
             self._leases,
             clock,
+            self._send,
             lease_seconds=settings.lease_seconds,
             origins=settings.allowed_origins,
             destinations=[name.partition("=")[0] for name in settings.crm_queue_urls],
@@ -63,10 +77,17 @@ class Admin:
             Route("PUT", one, self._put, frozenset({"dry_run", "assuming"})),
             Route("DELETE", one, self._delete),
             Route("GET", f"{one}/versions", self._versions),
+            Route("POST", f"{one}/test", self._test),
+            Route("POST", f"{one}/publish", self._publish),
+            Route("GET", "/presets", self._presets),
+            Route("GET", "/presets/{name}", self._preset),
             Route("GET", "/traces", self._traces, visit),
             Route("GET", "/traces/{message_id}", self._trace),
             Route("GET", "/parked", self._list_parked, frozenset({"queue"})),
             Route("POST", "/parked/redrive", self._redrive),
+            Route("POST", "/suppressions/show", lambda call: self._suppressions.show(_body(call))),
+            Route("POST", "/suppressions/add", lambda call: self._suppressions.add(_body(call), call.by)),
+            Route("POST", "/suppressions/remove", lambda call: self._suppressions.remove(_body(call), call.by)),
             Route("GET", "/doctor", self._doctor),
         ]
 
@@ -78,16 +99,29 @@ class Admin:
         except BadRequest as error:
             return problem(error)
 
+    def _send(self, request: Request) -> Response:
+        if self._http_send is None:
+            # Imported here, as it brings the HTTP client, which few requests need.
+            from shared.http import Http  # noqa: PLC0415
+
+            self._http_send = Http(self._settings.allowed_origins).send
+        return self._http_send(request)
+
     def _list(self, call: Call) -> JsonValue:
         kinds = [_kind(call.query["kind"])] if "kind" in call.query else [*KINDS]
-        return {"definitions": [row.summary() for kind in kinds for row in self._store.all(kind)]}
+        return {"definitions": [_summary(standing) for kind in kinds for standing in self._store.all(kind)]}
 
     def _get(self, call: Call) -> JsonValue:
         kind, name, version = _kind(call.path["kind"]), call.path["name"], call.number("version")
-        found = self._store.version(kind, name, version) if version else self._store.current(kind, name)
-        if found is None:
+        if version is not None:
+            found = self._store.version(kind, name, version)
+            if found is None:
+                raise _missing(kind, name)
+            return found.whole()
+        standing = self._store.standing(kind, name)
+        if standing.newest is None:
             raise _missing(kind, name)
-        return found.whole()
+        return {**_summary(standing), "definition": standing.newest.body}
 
     def _versions(self, call: Call) -> JsonValue:
         kind, name = _kind(call.path["kind"]), call.path["name"]
@@ -100,9 +134,46 @@ class Admin:
         dry, assuming = call.flag("dry_run"), call.query.get("assuming", "")
         if assuming and not dry:
             raise BadRequest("assuming is for a dry run only", field="assuming")
-        body = parse_json(raw_body(call.event, LARGEST_BODY))
+        body = _body(call)
         assumed = frozenset((kind, name) for kind, _, name in (one.partition("/") for one in assuming.split(",")))
         return self._editor.put(Put(_kind(call.path["kind"]), call.path["name"], body, call.by, dry, assumed))
+
+    def _test(self, call: Call) -> JsonValue:
+        # Imported here, as it brings templates and vendors, which half of all cold starts would be spent on.
+        from admin_api.trial import Bench, read_trial  # noqa: PLC0415
+
+        settings, secrets = self._settings, self._secrets
+        _drafted(call.path["kind"])
+        trial = read_trial(_body(call))
+        bench = Bench(
+            editor=self._editor,
+            store=self._store,
+            profiles=self._profiles,
+            tokens=Tokens(secrets, self._leases, self._send, self._clock),
+            links=lambda: read_links(secrets, settings.base_url),
+            send=self._send,
+            clock=self._clock,
+            chance=lambda: token_hex(16),
+            seconds=settings.trial_seconds,
+        )
+        return bench.run(call.path["name"], trial, call.by)
+
+    def _presets(self, call: Call) -> JsonValue:
+        from connectors.presets import presets  # noqa: PLC0415  # brings every vendor
+
+        return {"presets": [_about(name, preset) for name, preset in presets().items()]}
+
+    def _preset(self, call: Call) -> JsonValue:
+        from connectors.presets import presets  # noqa: PLC0415
+
+        name = call.path["name"]
+        found = presets().get(name)
+        if found is None:
+            raise BadRequest("there is no preset of this name: GET …/presets lists them", status=404)
+        return {**_about(name, found), "notes": [*found.notes], "definition": {**found.definition}}
+
+    def _publish(self, call: Call) -> JsonValue:
+        return self._editor.publish(_drafted(call.path["kind"]), call.path["name"], call.by)
 
     def _delete(self, call: Call) -> JsonValue:
         return self._editor.delete(_kind(call.path["kind"]), call.path["name"], call.by)
@@ -125,7 +196,7 @@ class Admin:
         return {"queues": [{"queue": name, "parked": number} for name, number in self._parked.counts().items()]}
 
     def _redrive(self, call: Call) -> JsonValue:
-        body = parse_json(raw_body(call.event, LARGEST_BODY))
+        body = _body(call)
         try:
             wanted = Redrive.model_validate(body)
         except ValidationError as error:
@@ -140,10 +211,34 @@ class Admin:
         return {"checks": Doctor(self._settings, self._clock, self._store, self._secrets, self._parked).examine()}
 
 
+def _body(call: Call) -> JsonValue:
+    return parse_json(raw_body(call.event, LARGEST_BODY))
+
+
 def _kind(text: str) -> Kind:
     if text not in KINDS:
         raise BadRequest(f"there is no such kind; there are: {', '.join(KINDS)}", field="kind", status=404)
     return text
+
+
+def _drafted(text: str) -> Kind:
+    kind = _kind(text)
+    if kind not in DRAFTED:
+        raise BadRequest(f"a {kind} needs no test: it is in force when it is put", field="kind", status=404)
+    return kind
+
+
+def _summary(standing: Standing) -> dict[str, JsonValue]:
+    """The newest version, and which one is in force where that may be another."""
+    newest, current = standing.newest, standing.current
+    if newest is None:
+        return {}
+    published: JsonValue = current.version if current else None
+    return {**newest.summary(), **({"published": published} if newest.kind in DRAFTED else {})}
+
+
+def _about(name: str, preset: Preset) -> dict[str, JsonValue]:
+    return {"name": name, "title": preset.title, "channel": preset.channel, "source": preset.source}
 
 
 def _missing(kind: str, name: str) -> BadRequest:

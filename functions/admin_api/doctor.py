@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from functools import partial
@@ -16,16 +16,18 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import JsonValue
 
+from admin_api import kept
+from admin_api.edit import Known, secret_of
 from admin_api.parked import Parked
-from admin_api.review import Exists, review
+from admin_api.review import review
 from admin_api.settings import Settings
-from admin_api.store import Body, Store, Stored
+from admin_api.store import Body, Standing, Store
 from connectors.registry import CRMS
 from shared import aws
 from shared.auth import OAuth2
 from shared.catalogue import unmask
 from shared.clock import Clock
-from shared.definitions import KINDS, Definition, Destination, Integration, Kind, Trigger
+from shared.definitions import KINDS, Definition, Destination, Integration, Kind, kind_of
 from shared.errors import Misconfigured, SendbridgeError, Transient
 from shared.exchange import Request, Response, run
 from shared.http import Http
@@ -33,7 +35,7 @@ from shared.rows import read_rows
 from shared.secrets import Secrets
 from shared.state import Leases
 from shared.tokens import Send, Tokens
-from shared.validation import Fault, check, dotted, marks_of
+from shared.validation import Fault, check, dotted, marks_of, references_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -43,6 +45,9 @@ SECONDS = 8.0
 
 _ONE_REQUEST = 5.0
 _AT_ONCE = 16
+
+There = Mapping[tuple[Kind, str], Standing]
+"""All definitions, by kind and name."""
 
 Work = Callable[[], str]
 """Examines one thing: returns a detail, raises what is wrong."""
@@ -129,38 +134,46 @@ class Doctor:
 
     def _definitions(self) -> Iterator[list[Check]]:
         """What belongs together is examined in turn: a token is fetched by one at a time."""
-        rows = [row for kind in KINDS for row in self._store.all(kind)]
-        there = {(row.kind, row.name) for row in rows}
+        there = {(kind, row.name): standing for kind in KINDS for standing in self._store.all(kind) if (row := standing.newest)}
         undefined = [name for name in self._destinations() if ("destination", name) not in there]
         yield [Check("destination", name, _undefined) for name in undefined]
-        for row in rows:
-            yield [*self._definition(row, there)]
+        for standing in there.values():
+            yield [*self._definition(standing, there)]
 
     def _destinations(self) -> set[str]:
         return {pair.partition("=")[0] for pair in self._settings.crm_queue_urls}
 
-    def _definition(self, row: Stored, there: set[tuple[str, str]]) -> Iterator[Check]:
+    def _definition(self, standing: Standing, there: There) -> Iterator[Check]:
+        """What is in force is examined; a draft only if nothing is."""
+        row = standing.current or standing.draft
+        if row is None:
+            return
         subject = f"{row.kind}/{row.name}"
         try:
-            kept = self._secrets.read(f"definition/{subject}") or {}
+            known = Known(standing, kept.read(self._secrets.read(secret_of(row.kind, row.name))))
         except ClientError as error:
             yield Check("secret", subject, partial(_fail, error))
             return
-        marks = marks_of(row.body)
+        marks, values = marks_of(row.body), known.kept.of(row, standing).by_path
+        missing = [path for path in marks if not values.get(path)]
         if marks:
-            yield Check("secret", subject, partial(_complete, [dotted(path) for path in marks if not kept.get(path)]))
-        definition, faults = self._reviewed(row, kept, there)
-        yield Check("definition", subject, partial(_without_faults, faults, definition))
-        if isinstance(definition, Integration | Destination) and kept.keys() >= set(marks):
+            yield Check("secret", subject, partial(_complete, [dotted(path) for path in missing]))
+        definition, faults = check(row.kind, unmask(row.body, values))  # type: ignore[arg-type]  # one of the kinds there are
+        faults += self._reviewed(definition, there)
+        yield Check("definition", subject, partial(_without_faults, faults, standing))
+        if isinstance(definition, Integration | Destination) and not missing:
             yield from self._vendor(subject, definition)
 
-    def _reviewed(self, row: Stored, kept: Body, there: set[tuple[str, str]]) -> tuple[Definition | None, list[Fault]]:
-        kind: Kind = row.kind  # type: ignore[assignment]  # the store was asked for the kinds there are
-        definition, faults = check(kind, unmask(row.body, kept))
-        if definition is not None:
-            exists: Exists = lambda other, name: (other, name) in there  # noqa: E731
-            faults += review(kind, definition, exists, self._settings.allowed_origins, self._destinations())
-        return definition, faults
+    def _reviewed(self, definition: Definition | None, there: There) -> list[Fault]:
+        def find(kind: Kind, name: str) -> Body | None:
+            standing = there.get((kind, name))
+            return standing.newest.body if standing and standing.newest else None
+
+        if definition is None:
+            return []
+        kind = kind_of(type(definition))
+        faults = review(kind, definition, find, self._settings.allowed_origins, self._destinations())
+        return [*faults, *_unpublished(kind, definition, there)]
 
     def _vendor(self, subject: str, definition: Integration | Destination) -> Iterator[Check]:
         send = self._sender()
@@ -222,10 +235,25 @@ def _complete(missing: list[str]) -> str:
     return ""
 
 
-def _without_faults(faults: Iterable[Fault], definition: Definition | None) -> str:
+def _without_faults(faults: Iterable[Fault], standing: Standing) -> str:
     if said := "; ".join(f"{field}: expected {expected}" for field, expected in faults):
         raise Misconfigured(said)
-    return "not enabled" if isinstance(definition, Trigger) and not definition.enabled else ""
+    body = (standing.current.body if standing.current else None) or {}
+    notes = ["not enabled"] if body.get("enabled") is False else []
+    if standing.draft is not None:
+        tested = "tested, but not published" if standing.draft.tested_at else "not tested"
+        notes.append(f"version {standing.draft.version} is a draft: {tested}")
+    return "; ".join(notes)
+
+
+def _unpublished(kind: Kind, definition: Definition, there: There) -> Iterator[Fault]:
+    """What a definition in use refers to that is a draft and nothing else."""
+    if not getattr(definition, "enabled", True):
+        return
+    for field, other, name in references_of(kind, definition.model_dump(mode="json")):
+        standing = there.get((other, name))
+        if standing is not None and standing.current is None:
+            yield Fault(field, f"an {other} that is published: {name} is a draft, so its messages wait; test and publish it")
 
 
 def _fail(error: Exception) -> str:

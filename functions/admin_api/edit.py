@@ -2,33 +2,39 @@
 
 A definition in force always has its secrets: they are written before its row and removed after it. The secret remembers for
 which version it was written, so that a change that was cut off between the two is seen and finished when it is put again.
+
+An integration is a draft until it is published, and only what was tested is published. An edit that changes nothing of what a
+test shows is in force at once, as is the switch `enabled`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
+from admin_api import kept
 from admin_api.changes import differences, masked
-from admin_api.review import Exists, review
-from admin_api.store import Body, Store, Stored, as_text
+from admin_api.drafts import DRAFTED, proves
+from admin_api.kept import Kept, Values
+from admin_api.review import review
+from admin_api.store import Body, Standing, Store, Stored, as_text
 from shared.catalogue import unmask
 from shared.clock import Clock, iso
-from shared.definitions import KINDS, Definition, Kind
-from shared.errors import BadRequest
+from shared.definitions import KINDS, Definition, Destination, Integration, Kind
+from shared.errors import BadRequest, Transient
 from shared.observe import logger
 from shared.secrets import Secrets
 from shared.state import Leases
-from shared.validation import Fault, check, dotted, marks_of, references_of, secrets_of
+from shared.tokens import Send, try_credentials
+from shared.validation import Fault, Find, check, dotted, marks_of, references_of, secrets_of
 
 LARGEST_BODY = 390_000
 """Bytes: a DynamoDB item holds 400 KB, its other columns included."""
 
 _LEASE = "definitions"
-_VERSION = "version"
 
 
 @dataclass(frozen=True)
@@ -43,8 +49,32 @@ class Put:
     assumed: Collection[tuple[str, str]] = ()
 
 
+@dataclass(frozen=True)
+class Known:
+    """What is known of a definition when it is edited."""
+
+    standing: Standing
+    kept: Kept = field(repr=False)
+
+    @property
+    def newest(self) -> Stored | None:
+        """What is edited."""
+        return self.standing.newest
+
+    @property
+    def values(self) -> Values:
+        """Its secret values."""
+        return self.kept.of(self.newest, self.standing)
+
+    def definition(self, row: Stored | None) -> Definition | None:
+        """One of the two there may be, with its secrets; None if there is none, or it is from an older release and not valid."""
+        if row is None:
+            return None
+        return check(row.kind, unmask(row.body, self.kept.of(row, self.standing).by_path))[0]  # type: ignore[arg-type]
+
+
 class Editor:
-    """Puts and deletes definitions."""
+    """Puts, publishes and deletes definitions."""
 
     def __init__(
         self,
@@ -52,23 +82,39 @@ class Editor:
         secrets: Secrets,
         leases: Leases,
         clock: Clock,
+        send: Send,
         *,
         lease_seconds: int,
         origins: tuple[str, ...],
         destinations: Collection[str],
     ) -> None:
-        self._store, self._secrets, self._leases, self._clock = store, secrets, leases, clock
+        self._store, self._secrets, self._leases, self._clock, self._send = store, secrets, leases, clock, send
         self._lease_seconds, self._origins, self._destinations = lease_seconds, origins, set(destinations)
 
     def put(self, put: Put) -> Body:
-        """Checks and stores a definition; changes nothing if it is the one in force. Returns the version and what changed.
+        """Checks and stores a definition; changes nothing if there is nothing to change. Returns the version and what changed.
 
-        Raises BadRequest: 422 with all faults, 409 if somebody else is changing definitions.
+        New OAuth 2.0 credentials are tried at their token URL. Raises BadRequest: 422 with all faults, or with what the token
+        URL says; 503 if it says nothing; 409 if somebody else is changing definitions.
         """
         if put.dry:
             return self._put(put)
         with self._alone():
             return self._put(put)
+
+    def publish(self, kind: Kind, name: str, by: str) -> Body:
+        """Puts the draft in force; does nothing if there is no draft.
+
+        Raises BadRequest: 404 if there is no such definition, 422 if the draft has not been tested, or is not right any more,
+        409 as `put` does.
+        """
+        with self._alone():
+            known = self.known(kind, name)
+            if known.standing.draft is None:
+                if known.standing.current is None:
+                    raise _missing(kind, name)
+                return {**known.standing.current.summary(), "published": known.standing.current.version}
+            return self._publish(known, known.standing.draft, by)
 
     def delete(self, kind: Kind, name: str, by: str) -> Body:
         """Takes a definition out of force, with its secrets; its history stays.
@@ -76,18 +122,38 @@ class Editor:
         Raises BadRequest: 404 if there is none, 409 if another definition uses it or somebody else is changing definitions.
         """
         with self._alone():
-            current = self._store.current(kind, name)
-            if current is not None:
+            standing = self._store.standing(kind, name)
+            if standing.newest is not None:
                 self._refuse_if_used(kind, name)
-                tombstone = Stored(kind, name, current.version + 1, None, iso(self._clock()), by)
-                self._store.delete(tombstone, current)
+                tombstone = Stored(kind, name, standing.newest.version + 1, None, iso(self._clock()), by)
+                self._store.delete(tombstone, standing)
                 logger.info("definition deleted", kind=kind, definition=name, version=tombstone.version)
             # Also if there is no row any more: an earlier deletion may have been cut off here.
-            self._secrets.delete(_secret(kind, name))
+            self._secrets.delete(secret_of(kind, name))
             self._secrets.delete(f"token/{kind}/{name}")
-        if current is None:
-            raise BadRequest(f"there is no {kind} named {name!r}", status=404)
+        if standing.newest is None:
+            raise _missing(kind, name)
         return tombstone.summary()
+
+    def known(self, kind: Kind, name: str) -> Known:
+        """What there is of a definition."""
+        return Known(self._store.standing(kind, name), kept.read(self._secrets.read(secret_of(kind, name))))
+
+    def checked(self, put: Put, values: Values) -> Definition:
+        """The definition that somebody wants to put. `values` are the secrets that it may keep. Raises BadRequest (422)."""
+        if not isinstance(put.body, dict):
+            raise BadRequest("the body must be a JSON object", field="body", status=422)
+        body: Body = {"name": put.name, **put.body}
+        missing = [path for path in marks_of(body) if path not in values.by_path]
+        faults = [Fault("name", "the name in the path, or none")] if body["name"] != put.name else []
+        faults += [Fault(dotted(path), "a value: none is kept here") for path in missing]
+        definition, wrong = check(put.kind, unmask(body, {**dict.fromkeys(missing, "missing"), **values.by_path}))
+        faults += wrong
+        if definition is not None:
+            faults += review(put.kind, definition, self._find(put.assumed), self._origins, self._destinations)
+        if definition is None or faults:
+            raise _refusal(faults)
+        return definition
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -102,66 +168,125 @@ class Editor:
     def _refuse_if_used(self, kind: Kind, name: str) -> None:
         for other in KINDS:
             for row in self._store.all(other):
-                if (kind, name) in {(k, n) for _, k, n in references_of(other, row.body or {})}:
-                    raise BadRequest(f"{other} {row.name!r} uses this {kind}: change or delete it first", status=409)
+                used = {(k, n) for body in row.bodies for _, k, n in references_of(other, body)}
+                if row.newest is not None and (kind, name) in used:
+                    raise BadRequest(f"{other} {row.newest.name!r} uses this {kind}: change or delete it first", status=409)
 
     def _put(self, put: Put) -> Body:
-        current = self._store.current(put.kind, put.name)
-        kept = self._secrets.read(_secret(put.kind, put.name)) or {}
-        definition = self._checked(put, kept)
-        wanted = secrets_of(definition)
-        body = masked(definition.model_dump(mode="json", exclude_unset=True), wanted.keys())
-        changed = _changed(current, definition, wanted, kept)
-        answer: Body = {"kind": put.kind, "name": put.name, "created": current is None, "changed": list(changed)}
-        if current is not None and not changed:
-            return {**answer, "version": current.version}
-        version = (current.version if current else self._store.latest_version(put.kind, put.name)) + 1
+        known = self.known(put.kind, put.name)
+        current = known.standing.current
+        definition = self.checked(put, known.values)
+        changed = _changed(known, definition)
+        self._try(known, definition)
+        published = current.version if current else None
+        answer: Body = {"kind": put.kind, "name": put.name, "created": known.newest is None, "changed": list(changed)}
+        if known.newest is not None and not changed:
+            return {**answer, **_versions(put.kind, known.newest.version, published)}
+        latest = known.newest.version if known.newest else self._store.latest_version(put.kind, put.name)
+        stored = Stored(put.kind, put.name, latest + 1, _body(definition), iso(self._clock()), put.by)
+        if put.kind not in DRAFTED or proves(known.definition(current), definition):
+            if not put.dry:
+                self._put_in_force(stored, definition, known)
+            return {**answer, **_versions(put.kind, stored.version, stored.version)}
+        if current and isinstance(definition, Integration) and _is_enabled(current) != definition.enabled:
+            known = self._switch(known, current, stored, on=definition.enabled, dry=put.dry)
+            published, stored = stored.version, replace(stored, version=stored.version + 1)
         if not put.dry:
-            stored = Stored(put.kind, put.name, version, _object(body), iso(self._clock()), put.by)
-            self._write(stored, current, dict(wanted), kept)
-        return {**answer, "version": version}
+            self._put_draft(stored, definition, known)
+        return {**answer, **_versions(put.kind, stored.version, published)}
 
-    def _checked(self, put: Put, kept: Body) -> Definition:
-        if not isinstance(put.body, dict):
-            raise BadRequest("the body must be a JSON object", field="body", status=422)
-        body: Body = {"name": put.name, **put.body}
-        missing = [path for path in marks_of(body) if path not in kept]
-        faults = [Fault("name", "the name in the path, or none")] if body["name"] != put.name else []
-        faults += [Fault(dotted(path), "a value: none is kept here") for path in missing]
-        definition, wrong = check(put.kind, unmask(body, {**dict.fromkeys(missing, "missing"), **kept}))
-        faults += wrong
-        if definition is not None:
-            faults += review(put.kind, definition, self._exists(put.assumed), self._origins, self._destinations)
-        # One fault a field: the first is the cause of the others.
-        faults = list({fault.field: fault for fault in reversed(faults)}.values())[::-1]
-        if definition is None or faults:
-            raise BadRequest(_summary(faults), field=faults[0].field, status=422, faults=tuple(faults))
-        return definition
+    def _try(self, known: Known, definition: Definition) -> None:
+        """Tries credentials that are new. What could not be tried is not saved."""
+        if not isinstance(definition, Integration | Destination):
+            return
+        before = known.definition(known.newest)
+        if isinstance(before, Integration | Destination) and before.auth == definition.auth:
+            return
+        try:
+            try_credentials(definition.auth, self._send, self._clock)
+        except Transient as error:
+            reason = f"the credentials could not be tried, so nothing was saved: {error.reason}; try again later"
+            raise BadRequest(reason, field="auth", status=503) from error
 
-    def _exists(self, assumed: Collection[tuple[str, str]]) -> Exists:
-        return lambda kind, name: (kind, name) in assumed or self._store.current(kind, name) is not None
+    def _put_in_force(self, stored: Stored, definition: Definition, known: Known) -> None:
+        if stored.kind in DRAFTED:
+            stored = replace(stored, published_at=stored.updated_at, published_by=stored.updated_by)
+        new = known.kept.with_current(Values(secrets_of(definition), stored.version), known.standing)
+        self._write(stored, known, new, lambda: self._store.put(stored, known.standing))
 
-    def _write(self, stored: Stored, current: Stored | None, wanted: Body, kept: Body) -> None:
-        name = _secret(stored.kind, stored.name)
+    def _put_draft(self, stored: Stored, definition: Definition, known: Known) -> None:
+        draft = known.standing.draft
+        if draft is not None and draft.tested_at and proves(known.definition(draft), definition):
+            stored = replace(stored, tested_at=draft.tested_at, tested_by=draft.tested_by)
+        new = known.kept.with_draft(Values(secrets_of(definition), stored.version))
+        self._write(stored, known, new, lambda: self._store.put_draft(stored, known.standing))
+
+    def _switch(self, known: Known, current: Stored, stored: Stored, *, on: bool, dry: bool) -> Known:
+        """Switches what is in force on or off, while the rest of an edit is a draft. Returns what is known from then on."""
+        standing = known.standing
+        now = Stored(
+            stored.kind,
+            stored.name,
+            stored.version,
+            {**(current.body or {}), "enabled": on},
+            stored.updated_at,
+            stored.updated_by,
+            **current.acts,
+        )
+        values = known.kept.of_current(standing)
+        after = Known(replace(standing, current=now), known.kept.with_current(values, standing).with_draft(known.kept.draft))
+        if not dry:
+            self._write(now, known, after.kept, lambda: self._store.put(now, Standing(current)))
+        return after
+
+    def _publish(self, known: Known, draft: Stored, by: str) -> Body:
+        if not draft.tested_at:
+            raise BadRequest(
+                f"version {draft.version} of {draft.name} has not been tested, or its test message was not sent: test it first, "
+                f"with `sendbridge test {draft.name}`, or a POST to …/{draft.name}/test",
+                status=422,
+            )
+        self.checked(Put(draft.kind, draft.name, draft.body, by), known.values)  # type: ignore[arg-type]
+        new = known.kept.published(known.standing)
+        self._write(draft, known, new, lambda: self._store.publish(draft, known.standing, iso(self._clock()), by))
+        return {"kind": draft.kind, "name": draft.name, **_versions("integration", draft.version, draft.version)}
+
+    def _find(self, assumed: Collection[tuple[str, str]]) -> Find:
+        def find(kind: Kind, name: str) -> Body | None:
+            if (kind, name) in assumed:
+                return {}
+            newest = self._store.standing(kind, name).newest
+            return newest.body if newest else None
+
+        return find
+
+    def _write(self, stored: Stored, known: Known, new: Kept, write_row: Callable[[], None]) -> None:
+        """Secrets first, then the row, then what is no longer needed."""
         if len(as_text(stored.body).encode()) > LARGEST_BODY:
             raise BadRequest(f"the definition has more than {LARGEST_BODY} bytes", field="body", status=413)
-        if wanted and not wanted.items() <= kept.items():
-            # What the row still in force needs stays in until it has been replaced.
-            self._secrets.write(name, {**kept, **wanted, _VERSION: stored.version})
-        self._store.put(stored, current)
-        if kept.keys() - wanted.keys() - {_VERSION}:
-            self._secrets.write(name, {**wanted, _VERSION: stored.version})
+        name, both = secret_of(stored.kind, stored.name), known.kept.joined(new)
+        if not both.same(known.kept):
+            self._secrets.write(name, both.as_json())
+        write_row()
+        if not new.same(both):
+            self._secrets.write(name, new.as_json())
         logger.info("definition put", kind=stored.kind, definition=stored.name, version=stored.version)
 
 
-def _changed(current: Stored | None, definition: Definition, wanted: dict[str, str], kept: Body) -> list[str]:
-    """The fields in which a definition differs from the one in force; all that were given if there is none."""
-    if current is None or current.body is None:
+def secret_of(kind: str, name: str) -> str:
+    """The name of a definition's secret."""
+    return f"definition/{kind}/{name}"
+
+
+def _changed(known: Known, definition: Definition) -> list[str]:
+    """The fields in which a definition differs from what there is; all that were given if there is nothing."""
+    newest, values, wanted = known.newest, known.values, secrets_of(definition)
+    if newest is None or newest.body is None:
         return sorted(definition.model_fields_set - {"name"})
     new = masked(definition.model_dump(mode="json"), wanted.keys())
-    fields = differences(_in_full(type(definition), current.body), new)
-    cut_off = isinstance(written := kept.get(_VERSION), int) and written > current.version
-    secret = [dotted(path) for path, value in wanted.items() if cut_off or kept.get(path) != value]
+    fields = differences(_in_full(type(definition), newest.body), new)
+    cut_off = values.version > newest.version
+    secret = [dotted(path) for path, value in wanted.items() if cut_off or values.by_path.get(path) != value]
     return list(dict.fromkeys([*fields, *secret]))
 
 
@@ -174,14 +299,27 @@ def _in_full(model: type[BaseModel], body: Body) -> JsonValue:
     return masked(definition.model_dump(mode="json"), marks_of(body))
 
 
-def _object(body: JsonValue) -> Body:
+def _body(definition: Definition) -> Body:
+    """As it is stored: what was given, without secrets."""
+    body = masked(definition.model_dump(mode="json", exclude_unset=True), secrets_of(definition).keys())
     return body if isinstance(body, dict) else {}
 
 
-def _secret(kind: str, name: str) -> str:
-    return f"definition/{kind}/{name}"
+def _is_enabled(row: Stored) -> bool:
+    return (row.body or {}).get("enabled", True) is True
 
 
-def _summary(faults: list[Fault]) -> str:
+def _versions(kind: str, newest: int, published: int | None) -> Body:
+    return {"version": newest, **({"published": published} if kind in DRAFTED else {})}
+
+
+def _missing(kind: str, name: str) -> BadRequest:
+    return BadRequest(f"there is no {kind} named {name!r}", status=404)
+
+
+def _refusal(found: list[Fault]) -> BadRequest:
+    # One fault a field: the first is the cause of the others.
+    faults = list({fault.field: fault for fault in reversed(found)}.values())[::-1]
     first = f"{faults[0].field}: expected {faults[0].expected}"
-    return first if len(faults) == 1 else f"{first}; and {len(faults) - 1} more"
+    summary = first if len(faults) == 1 else f"{first}; and {len(faults) - 1} more"
+    return BadRequest(summary, field=faults[0].field, status=422, faults=tuple(faults))

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterator
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import JsonValue
 
 from shared.addresses import check_url, without_placeholders
 from shared.auth import OAuth2
 from shared.definitions import Definition, Destination, Integration, Kind, Template, Tracker
 from shared.errors import BadRequest, Misconfigured
 from shared.signatures import standard_webhook_key
-from shared.validation import Fault, references_of
+from shared.validation import Fault, Find, mismatches, references_of
 
-Exists = Callable[[Kind, str], bool]
+_KEY = re.compile(r"(.*[-_])?(api[-_]?key|key|token|secret|password|passwd|pwd|signature|sig|auth)", re.IGNORECASE)
+"""Names of query parameters that hold what must not be seen."""
 
 
-def review(kind: Kind, definition: Definition, exists: Exists, origins: tuple[str, ...], destinations: set[str]) -> list[Fault]:
-    """Everything that is wrong. `exists` says whether a definition is there; `destinations` are those with a queue."""
+def review(kind: Kind, definition: Definition, find: Find, origins: tuple[str, ...], destinations: set[str]) -> list[Fault]:
+    """Everything that is wrong. `find` gives the other definitions; `destinations` are those with a queue."""
+    body = definition.model_dump(mode="json")
     return [
-        *_references(kind, definition, exists),
+        *(Fault(field, f"the name of {_a(other)} that exists") for field, other, name in _absent(kind, body, find)),
+        *mismatches(kind, body, find),
+        *_connector(definition),
         *_addresses(definition, origins),
         *_signing_secrets(definition),
         *_syntax(definition),
@@ -25,10 +33,18 @@ def review(kind: Kind, definition: Definition, exists: Exists, origins: tuple[st
     ]
 
 
-def _references(kind: Kind, definition: Definition, exists: Exists) -> Iterator[Fault]:
-    for field, other, name in references_of(kind, definition.model_dump(mode="json")):
-        if not exists(other, name):
-            yield Fault(field, f"the name of {_a(other)} that exists")
+def _absent(kind: Kind, body: dict[str, JsonValue], find: Find) -> Iterator[tuple[str, Kind, str]]:
+    return (reference for reference in references_of(kind, body) if find(reference[1], reference[2]) is None)
+
+
+def _connector(definition: Definition) -> Iterator[Fault]:
+    if not isinstance(definition, Integration):
+        return
+    # Imported here, as nothing else of what is edited needs to know the vendors.
+    from connectors.registry import ESPS  # noqa: PLC0415
+
+    if definition.connector not in ESPS.rows:
+        yield Fault("connector", f"one of {', '.join(ESPS.rows)}")
 
 
 def _a(kind: Kind) -> str:
@@ -41,6 +57,13 @@ def _addresses(definition: Definition, origins: tuple[str, ...]) -> Iterator[Fau
             check_url(url, origins, field=field)
         except BadRequest as error:
             yield Fault(field, error.reason)
+            continue
+        for name in _keys(url):
+            yield Fault(field, f"no {name} in it: a URL is seen and logged, so put it into secret_headers")
+
+
+def _keys(url: str) -> list[str]:
+    return [name for name, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True) if _KEY.fullmatch(name)]
 
 
 def addresses(definition: Definition) -> Iterator[tuple[str, str]]:

@@ -20,6 +20,7 @@ class Settings(env.Settings):
     state_table: str
     mirror_bucket: str
     secret_prefix: str
+    base_url: str
     allowed_origins: tuple[str, ...] = ()
     retention_days: int
     """Days that the ledger keeps a message."""
@@ -37,6 +38,11 @@ class Settings(env.Settings):
     """`destination=url`, each."""
     crm_parked_urls: tuple[str, ...] = ()
     """`destination=url`, each."""
+
+    @property
+    def trial_seconds(self) -> float:
+        """How long a test of an integration may take: API Gateway gives up after 30, and Lambda at this function's timeout."""
+        return max(3, min(25, self.lease_seconds - 10))
 
     def queues(self) -> dict[str, tuple[str, str]]:
         """Each queue's URL and that of its parked queue, by the queue's name (`events`, `crm-dynamics`)."""

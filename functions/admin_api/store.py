@@ -1,14 +1,17 @@
-"""The definitions table: the current row of each definition, and a row for every version there ever was."""
+"""The definitions table: the row of each definition that is in force, its draft beside it, and a row for every version there
+ever was.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
+from admin_api.drafts import DRAFTED
 from shared.catalogue import padded
 from shared.errors import BadRequest
 
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from shared.rows import Row
 
 Body = dict[str, JsonValue]
+
+_ACTS = ("tested_at", "tested_by", "published_at", "published_by")
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,16 @@ class Stored:
     body: Body | None
     updated_at: str
     updated_by: str
+    tested_at: str = ""
+    """When the vendor took a test message that was made with exactly this version; empty if none was."""
+    tested_by: str = ""
+    published_at: str = ""
+    published_by: str = ""
+
+    @property
+    def acts(self) -> dict[str, str]:
+        """Who tested and published it, and when."""
+        return {act: getattr(self, act) for act in _ACTS}
 
     def summary(self) -> Body:
         """All but the content."""
@@ -40,12 +55,31 @@ class Stored:
             "version": self.version,
             "updated_at": self.updated_at,
             "updated_by": self.updated_by,
+            **{act: value for act, value in self.acts.items() if value},
         }
         return known if self.body is not None else {**known, "deleted": True}
 
     def whole(self) -> Body:
         """As the API shows it."""
         return {**self.summary(), "definition": self.body}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What there is of a definition now: what is in force, and the draft that is to take its place."""
+
+    current: Stored | None
+    draft: Stored | None = None
+
+    @property
+    def newest(self) -> Stored | None:
+        """What somebody who edits it starts from."""
+        return self.draft or self.current
+
+    @property
+    def bodies(self) -> list[Body]:
+        """The content of both."""
+        return [row.body for row in (self.current, self.draft) if row is not None and row.body is not None]
 
 
 class Store:
@@ -71,25 +105,54 @@ class Store:
         newest = next(self.versions(kind, name), None)
         return newest.version if newest else 0
 
-    def all(self, kind: str) -> Iterator[Stored]:
-        """Everything of a kind that is in force, by name."""
-        return self._query(kind, newest_first=False)
+    def standing(self, kind: str, name: str) -> Standing:
+        """What there is of a definition now."""
+        draft = self._get(_drafts(kind), name, kind, name) if kind in DRAFTED else None
+        return Standing(self.current(kind, name), draft)
 
-    def put(self, stored: Stored, replaces: Stored | None) -> None:
-        """Makes this the version in force. Raises BadRequest (409) if what it replaces is no longer in force."""
-        row = _row(stored)
-        self._write(
-            [
-                _put(self._table, {**row, "pk": {"S": stored.kind}, "sk": {"S": stored.name}}, replaces),
-                _put(self._table, {**row, **_history_key(stored)}, None),
-            ]
-        )
+    def all(self, kind: str) -> list[Standing]:
+        """Everything there is of a kind now, by name."""
+        current = {row.name: row for row in self._query(kind, newest_first=False)}
+        drafts = {row.name: row for row in self._query(_drafts(kind), newest_first=False)} if kind in DRAFTED else {}
+        return [Standing(current.get(name), drafts.get(name)) for name in sorted({*current, *drafts})]
 
-    def delete(self, tombstone: Stored, replaces: Stored) -> None:
+    def put(self, stored: Stored, replaces: Standing) -> None:
+        """Makes this the version in force, and drops the draft. Raises BadRequest (409) if what it replaces has changed."""
+        self._write([self._put(stored, stored.kind, replaces.current), *self._drop(replaces), self._note(stored)])
+
+    def put_draft(self, stored: Stored, replaces: Standing) -> None:
+        """Makes this the draft. Raises BadRequest (409) as `put` does."""
+        self._write([self._put(stored, _drafts(stored.kind), replaces.draft), self._note(stored)])
+
+    def mark_tested(self, draft: Stored, at: str, by: str) -> None:
+        """Notes that this draft was tested. Raises BadRequest (409) if it is not the draft any more."""
+        tested = replace(draft, tested_at=at, tested_by=by)
+        self._write([self._put(tested, _drafts(draft.kind), draft), self._note(tested, again=True)])
+
+    def publish(self, draft: Stored, replaces: Standing, at: str, by: str) -> None:
+        """Makes the draft the version in force. Raises BadRequest (409) as `put` does."""
+        stored = replace(draft, published_at=at, published_by=by)
+        changes = [self._put(stored, stored.kind, replaces.current), *self._drop(replaces), self._note(stored, again=True)]
+        self._write(changes)
+
+    def delete(self, tombstone: Stored, replaces: Standing) -> None:
         """Takes a definition out of force and notes it in its history. Raises BadRequest (409) as `put` does."""
-        key: Row = {"pk": {"S": replaces.kind}, "sk": {"S": replaces.name}}
-        gone: TransactWriteItemTypeDef = {"Delete": {"TableName": self._table, "Key": key, **_unchanged(replaces)}}  # type: ignore[typeddict-item]
-        self._write([gone, _put(self._table, {**_row(tombstone), **_history_key(tombstone)}, None)])
+        gone = [self._gone(replaces.current, replaces.current.kind)] if replaces.current else []
+        self._write([*gone, *self._drop(replaces), self._note(tombstone)])
+
+    def _put(self, stored: Stored, pk: str, replaces: Stored | None) -> TransactWriteItemTypeDef:
+        return _put(self._table, {**_row(stored), "pk": {"S": pk}, "sk": {"S": stored.name}}, _unchanged(replaces))
+
+    def _note(self, stored: Stored, *, again: bool = False) -> TransactWriteItemTypeDef:
+        """The row of this version in the definition's history."""
+        return _put(self._table, {**_row(stored), **_history_key(stored)}, {} if again else _unchanged(None))
+
+    def _drop(self, standing: Standing) -> list[TransactWriteItemTypeDef]:
+        return [self._gone(standing.draft, _drafts(standing.draft.kind))] if standing.draft else []
+
+    def _gone(self, row: Stored, pk: str) -> TransactWriteItemTypeDef:
+        key: Row = {"pk": {"S": pk}, "sk": {"S": row.name}}
+        return {"Delete": {"TableName": self._table, "Key": key, **_unchanged(row)}}  # type: ignore[typeddict-item]
 
     def _write(self, items: list[TransactWriteItemTypeDef]) -> None:
         try:
@@ -109,8 +172,13 @@ class Store:
             ScanIndexForward=not newest_first,
             ConsistentRead=True,
         )
-        kind, _, name = pk.partition("#")
+        kind, _, name = pk.removeprefix(_drafts("")).partition("#")
         return (_stored(kind, name or item["sk"]["S"], item) for page in pages for item in page["Items"])
+
+
+def _drafts(kind: str) -> str:
+    """The partition that drafts of a kind are in. No function but this one reads it."""
+    return f"draft:{kind}"
 
 
 def _history_key(stored: Stored) -> Row:
@@ -123,6 +191,7 @@ def _row(stored: Stored) -> Row:
         "body": {"S": as_text(stored.body)},
         "updated_at": {"S": stored.updated_at},
         "updated_by": {"S": stored.updated_by},
+        **{act: {"S": value} for act, value in stored.acts.items() if value},
     }
 
 
@@ -132,12 +201,14 @@ def as_text(body: Body | None) -> str:
 
 
 def _stored(kind: str, name: str, item: Row) -> Stored:
-    body = json.loads(item["body"]["S"])
-    return Stored(kind, name, int(item["version"]["N"]), body, item["updated_at"]["S"], item["updated_by"]["S"])
+    text = {name: value["S"] for name, value in item.items() if "S" in value}
+    acts = {act: text.get(act, "") for act in _ACTS}
+    body = json.loads(text["body"])
+    return Stored(kind, name, int(item["version"]["N"]), body, text["updated_at"], text["updated_by"], **acts)
 
 
-def _put(table: str, row: Row, replaces: Stored | None) -> TransactWriteItemTypeDef:
-    return {"Put": {"TableName": table, "Item": row, **_unchanged(replaces)}}  # type: ignore[typeddict-item]  # the condition
+def _put(table: str, row: Row, condition: dict[str, object]) -> TransactWriteItemTypeDef:
+    return {"Put": {"TableName": table, "Item": row, **condition}}  # type: ignore[typeddict-item]  # the condition
 
 
 def _unchanged(row: Stored | None) -> dict[str, object]:

@@ -15,6 +15,7 @@ from shared.catalogue import Catalogue
 from shared.clock import Clock
 from shared.definitions import Integration
 from shared.errors import BadRequest
+from shared.ids import is_trial
 from shared.jobs import Engagement, EngagementsJob
 from shared.observe import logger
 from shared.problem import answer, method_of, raw_body, url_of
@@ -56,7 +57,9 @@ def receive(event: dict[str, object], intake: Intake) -> dict[str, object]:
     parsed = read_post(ESPS.load(integration.connector), integration, post, intake.clock)
     if parsed.greeting is not None:
         logger.info("the ESP greets", integration=integration.name, **parsed.greeting)
-    intake.engagements.send_all(_jobs(parsed.engagements))
+    # Whoever sends a test message sees the answer there and then: it is in no ledger.
+    real = [engagement for engagement in parsed.engagements if not is_trial(engagement.message_id)]
+    intake.engagements.send_all(_jobs(real))
     intake.parked.park_all(_to_park(parsed.problems), intake.clock)
     rejected: list[JsonValue] = [{"index": index, "reason": reason} for index, reason, _ in parsed.problems[:_PARKED_SINGLY]]
     return answer(200, {"accepted": len(parsed.engagements), "rejected": rejected})

@@ -7,6 +7,7 @@ import uuid
 
 _NAMESPACE = uuid.UUID("6f1f5f0e-52a7-4b7e-9d0f-3f0c1b9a7d11")
 _SEPARATOR = "\x1f"
+_TRIAL = "m_test_"
 
 
 def digest(*parts: str) -> str:
@@ -22,6 +23,16 @@ def visit_id(tracker: str, anonymous_id: str | None, user_id: str | None) -> str
 def message_id(trigger: str, visit: str, first_event_id: str) -> str:
     """The message that `trigger` sends for the episode of `visit` that begins with this event."""
     return "m_" + digest("message", trigger, visit, first_event_id)
+
+
+def trial_id(chance: str) -> str:
+    """The id of a message that tries an integration, and is in no ledger."""
+    return _TRIAL + chance
+
+
+def is_trial(message: str) -> bool:
+    """Whether this is the id of such a message."""
+    return message.startswith(_TRIAL)
 
 
 def profile_id(namespace: str, value: str) -> str:

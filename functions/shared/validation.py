@@ -5,7 +5,7 @@ Nothing here repeats a value: it may be a secret in the wrong place.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from pydantic import BaseModel, JsonValue, SecretStr, ValidationError
@@ -14,6 +14,10 @@ from pydantic_core import ErrorDetails
 from shared.definitions import KINDS, SECRET, Definition, Kind
 
 _LONGEST_FIELD = 200
+
+
+Find = Callable[[Kind, str], Mapping[str, JsonValue] | None]
+"""The body of a definition by its kind and name; None if there is none, empty if it is there but not known."""
 
 
 class Fault(NamedTuple):
@@ -70,15 +74,57 @@ def dotted(path: str) -> str:
 
 def references_of(kind: Kind, body: Mapping[str, JsonValue]) -> list[tuple[str, Kind, str]]:
     """What a definition refers to: the field, and the kind and name of the other definition."""
-    if kind != "trigger":
-        return []
-    trackers = body.get("trackers")
-    named: list[tuple[str, Kind, JsonValue]] = [
-        ("template", "template", body.get("template")),
-        ("integration", "integration", body.get("integration")),
-    ]
-    named += [(f"trackers.{i}", "tracker", name) for i, name in enumerate(trackers if isinstance(trackers, list) else [])]
-    return [(field, other, name) for field, other, name in named if isinstance(name, str)]
+    if kind == "trigger":
+        named = [*_named(body, "template", "template"), *_named(body, "integration", "integration")]
+        return [*named, *_listed(body, "trackers", "tracker")]
+    if kind == "integration":
+        return [*_named(body, "failover", "integration")]
+    return [*_listed(body, "exempt", "trigger")] if kind == "policy" else []
+
+
+def _named(body: Mapping[str, JsonValue], field: str, kind: Kind) -> Iterator[tuple[str, Kind, str]]:
+    if isinstance(name := body.get(field), str) and name:
+        yield field, kind, name
+
+
+def _listed(body: Mapping[str, JsonValue], field: str, kind: Kind) -> Iterator[tuple[str, Kind, str]]:
+    names = body.get(field)
+    for index, name in enumerate(names if isinstance(names, list) else []):
+        if isinstance(name, str):
+            yield f"{field}.{index}", kind, name
+
+
+def mismatches(kind: Kind, body: Mapping[str, JsonValue], find: Find) -> list[Fault]:
+    """Where a definition does not go with what it refers to, as far as that is known: channels and contents."""
+    if kind == "trigger":
+        return [*_content(body, find)]
+    return [*_failover(body, find)] if kind == "integration" else []
+
+
+def _failover(body: Mapping[str, JsonValue], find: Find) -> Iterator[Fault]:
+    for field, kind, name in references_of("integration", body):
+        other = find(kind, name)
+        if name == body.get("name"):
+            yield Fault(field, "another integration than this one")
+        elif other and _channel(other) != _channel(body):
+            yield Fault(field, f"an integration for {_channel(body)}, as this one is")
+
+
+def _content(body: Mapping[str, JsonValue], find: Find) -> Iterator[Fault]:
+    """An email has a subject and HTML, a text message has a text."""
+    integration, template = (find(kind, str(body.get(kind))) for kind in _SENT_BY)
+    if not integration or not template:
+        return
+    needed = ("subject", "html") if _channel(integration) == "email" else ("text",)
+    if lacks := [part for part in needed if not template.get(part)]:
+        yield Fault("template", f"a template with {' and '.join(lacks)}, as its integration is for {_channel(integration)}")
+
+
+_SENT_BY: tuple[Kind, Kind] = ("integration", "template")
+
+
+def _channel(integration: Mapping[str, JsonValue]) -> str:
+    return str(integration.get("channel", "email"))
 
 
 def _field(body: JsonValue, loc: Iterable[int | str]) -> str:

@@ -9,6 +9,7 @@ import pytest
 from admin_api import handler
 from admin_api.app import Admin
 from admin_api.settings import Settings
+from shared.exchange import Request, Response
 from tests.aws import Aws
 
 Ask = Callable[..., tuple[int, dict[str, Any]]]
@@ -23,6 +24,7 @@ def settings_of(aws: Aws, **changes: object) -> Settings:
         **{f"{name}_table": aws.table(name) for name in ("definitions", "profiles", "messages", "visits", "state")},
         "mirror_bucket": aws.mirror_bucket(),
         "secret_prefix": aws.secret_prefix,
+        "base_url": "https://api.example",
         "retention_days": 30,
         "lease_seconds": 35,
         **queues,
@@ -67,10 +69,38 @@ def answered_by(admin: Admin) -> Ask:
     return asked
 
 
+class Vendors:
+    """All vendors of the world. Token URLs give tokens, everything else takes a message."""
+
+    def __init__(self) -> None:
+        self.asked: list[Request] = []
+        self.answers: list[Response | Exception] = []
+        """Given instead, once each."""
+
+    def send(self, request: Request) -> Response:
+        self.asked.append(request)
+        if self.answers:
+            answer = self.answers.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+        if "token" in request.url:
+            return Response(200, {}, json.dumps({"access_token": TOKEN, "expires_in": 60}).encode())
+        return Response(202, {"content-type": "application/json"}, b'{"id": "pb_1", "status": "accepted"}', 0.25)
+
+
+TOKEN = "a-token-of-the-vendor"
+
+
 @pytest.fixture
-def ask(aws: Aws, settings: Settings) -> Ask:
+def vendors() -> Vendors:
+    return Vendors()
+
+
+@pytest.fixture
+def ask(aws: Aws, settings: Settings, vendors: Vendors) -> Ask:
     """Asks the admin API."""
-    return answered_by(Admin(settings, aws.clock))
+    return answered_by(Admin(settings, aws.clock, vendors.send))
 
 
 @pytest.fixture

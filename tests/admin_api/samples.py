@@ -26,7 +26,13 @@ def integration(**changes: Any) -> dict[str, Any]:
             "client_id": "sendbridge",
             "client_secret": PASSWORD,
         },
-        "body": {"to": {"email": "{{ to }}"}, "subject": "{{ message.subject }}"},
+        "body": {
+            "from": {"email": "shop@example.com"},
+            "to": {"email": "{{ to }}"},
+            "subject": "{{ message.subject }}",
+            "html": "{{ message.html }}",
+            "metadata": {"message_id": "{{ message.id }}"},
+        },
         "webhook": {"secrets": [KEY], "types": {"message.delivered": "delivered"}},
         **changes,
     }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
 
 from admin_api.app import Admin
+from shared.http import Http
 from shared.queues import Queue
 from shared.secrets import Secrets
 from tests.admin_api.conftest import Ask, answered_by, settings_of
@@ -29,10 +31,11 @@ def secrets(aws: Aws) -> Secrets:
 
 
 @pytest.fixture
-def sick(aws: Aws, vendors: tuple[EspSandbox, DynamicsSandbox]) -> Ask:
+def sick(aws: Aws, vendors: tuple[EspSandbox, DynamicsSandbox]) -> Iterator[Ask]:
     """A deployment right after its first `cdk deploy`."""
-    allowed = tuple(vendor.url for vendor in vendors)
-    return answered_by(Admin(settings_of(aws, allowed_origins=(*allowed, "http://127.0.0.1:9")), aws.clock))
+    allowed = (*(vendor.url for vendor in vendors), "http://127.0.0.1:9")
+    with closing(Http(allowed)) as http:
+        yield answered_by(Admin(settings_of(aws, allowed_origins=allowed), aws.clock, http.send))
 
 
 @pytest.fixture
@@ -61,7 +64,15 @@ def healthy(sick: Ask, secrets: Secrets, vendors: tuple[EspSandbox, DynamicsSand
     }.items():
         status, answer = sick("PUT", f"/definitions/{path}", body)
         assert status == 200, answer
+    published(sick)
     return sick
+
+
+def published(ask: Ask) -> None:
+    """Tests and publishes the integration."""
+    status, tested = ask("POST", "/definitions/integration/postbird/test", {"profile": {"email": "test@example.com"}})
+    assert (status, tested["proven"]) == (200, True), tested
+    assert ask("POST", "/definitions/integration/postbird/publish")[0] == 200
 
 
 def findings(ask: Ask) -> dict[tuple[str, str], tuple[bool, str]]:
@@ -125,7 +136,11 @@ def test_credentials_that_are_refused(healthy: Ask, secrets: Secrets, vendors: t
 
 def test_a_vendor_that_is_down(healthy: Ask) -> None:
     stored = healthy("GET", "/definitions/integration/postbird")[1]["definition"]
-    healthy("PUT", "/definitions/integration/postbird", {**stored, "url": "http://127.0.0.1:9/v1/messages"})
+    healthy("DELETE", "/definitions/trigger/reminder")
+    healthy("DELETE", "/definitions/integration/postbird")
+    stored["auth"] = {"type": "none"}
+    stored["webhook"] = None
+    assert healthy("PUT", "/definitions/integration/postbird", {**stored, "url": "http://127.0.0.1:9/v1/messages"})[0] == 200
     assert wrong(healthy).keys() == {("vendor", "integration/postbird")}
 
 
@@ -145,3 +160,21 @@ def test_a_circuit_that_is_open(aws: Aws, healthy: Ask) -> None:
 def test_a_definition_that_is_no_longer_right(aws: Aws, healthy: Ask) -> None:
     aws.dynamodb.delete_item(TableName=aws.table("definitions"), Key={"pk": {"S": "template"}, "sk": {"S": "cart"}})
     assert wrong(healthy) == {("definition", "trigger/reminder"): "template: expected the name of a template that exists"}
+
+
+def test_what_is_still_a_draft(healthy: Ask) -> None:
+    stored = healthy("GET", "/definitions/integration/postbird")[1]["definition"]
+    healthy("PUT", "/definitions/integration/postbird", {**stored, "body": {"to": {"email": "{{ to }}"}}})
+    found = findings(healthy)["definition", "integration/postbird"]
+    assert found == (True, "version 2 is a draft: not tested")
+
+
+def test_a_trigger_whose_integration_was_never_published(sick: Ask, secrets: Secrets) -> None:
+    secrets.write("links", {"key": "k"})
+    sick("PUT", "/definitions/template/cart", template())
+    sick("PUT", "/definitions/integration/postbird", integration(url="https://esp.example", auth={"type": "none"}))
+    sick("PUT", "/definitions/trigger/reminder", trigger())
+    said = wrong(sick)["definition", "trigger/reminder"]
+    assert said == (
+        "integration: expected an integration that is published: postbird is a draft, so its messages wait; test and publish it"
+    )

@@ -172,3 +172,9 @@ def test_what_only_looks_whether_somebody_answers_is_answered(world: World, monk
     assert world.ask(dict(request)) == (200, {"accepted": 0, "rejected": []})
     assert world.ask({**request, "requestContext": {"http": {"method": "GET"}}})[0] == 401
     assert world.jobs() == []
+
+
+def test_events_of_test_messages_are_taken_and_forgotten(world: World) -> None:
+    status, answer = world.ask(post(events({"metadata": {"message_id": "m_test_1"}}, {})))
+    assert (status, answer["accepted"], answer["rejected"]) == (200, 2, [])
+    assert [engagement.message_id for engagement in world.engagements()] == ["m_ada"]
