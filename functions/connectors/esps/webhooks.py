@@ -143,7 +143,7 @@ def _engagement(integration: str, webhook: Webhook, event: JsonValue, received: 
     moment = _time(at(event, webhook.time), webhook.time, received) if webhook.time else received
     url = text_at(event, webhook.url)
     vendor_id = text_at(event, webhook.id, limit=200)
-    fact = (integration, vendor_id) if vendor_id else (native, moment.isoformat() if webhook.time else "", url)
+    fact: tuple[str, ...] = (integration, vendor_id) if vendor_id else (native, moment.isoformat() if webhook.time else "", url)
     if kind == "sent":
         fact = ("sent",)  # as we say it ourselves when the ESP takes a message: it is sent once
     return Engagement(
