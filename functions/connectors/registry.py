@@ -50,6 +50,7 @@ ESPS: Family[Esp] = Family(
         "postmark": "connectors.esps.postmark:CONNECTOR",
         "resend": "connectors.esps.resend:CONNECTOR",
         "ses": "connectors.esps.ses:CONNECTOR",
+        "sendgrid": "connectors.esps.sendgrid:CONNECTOR",
         "twilio": "connectors.esps.twilio:CONNECTOR",
         "mailjet": "connectors.esps.mailjet:CONNECTOR",
         "mailtrap": "connectors.esps.mailtrap:CONNECTOR",

@@ -16,6 +16,7 @@ from connectors.esps.webhooks import ParsedEvents, read_post
 from shared.definitions import Integration
 from shared.errors import BadRequest, Misconfigured, Permanent, SendbridgeError, Transient, Unknown
 from shared.exchange import Request, Response, run
+from shared.ids import engagement_id
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 KEYS = [base64.b64encode(bytes([n]) * 24).decode() for n in (1, 2, 3)]
@@ -203,6 +204,12 @@ def test_an_esp_that_says_no_time_is_heard_now_and_the_fact_is_the_same_later() 
     )
     assert (first.at, again.at) == (NOW, later)
     assert first.id == again.id
+
+
+def test_that_it_was_sent_is_one_fact_whoever_says_it_and_when() -> None:
+    webhook = {**integration().model_dump()["webhook"], "types": {"message.sent": "sent"}, "secrets": [f"whsec_{KEYS[0]}"]}
+    told = parse(event(type="message.sent"), event(type="message.sent", id="evt_2"), webhook=webhook).engagements
+    assert {one.id for one in told} == {engagement_id("m_1", "sent")}
 
 
 def test_an_unknown_type_is_other() -> None:

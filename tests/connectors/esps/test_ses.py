@@ -120,7 +120,7 @@ def test_events_in_any_envelope_are_the_same_events(one: dict[str, JsonValue], k
 
 @pytest.mark.parametrize(("kind", "section"), [("Send", "send"), ("Reject", "reject"), ("Rendering Failure", "failure")])
 def test_what_has_no_time_of_its_own_has_the_mails(kind: str, section: str) -> None:
-    one = {**event(kind), section: {"reason": "Bad content"}}
+    one: dict[str, JsonValue] = {**event(kind), section: {"reason": "Bad content"}}
     [engagement] = told("ses", in_sns(one), LOGIN).engagements
     assert engagement.at.minute == 58
     assert engagement.type == ("sent" if kind == "Send" else "failed")
