@@ -216,7 +216,8 @@ def read_token(name: str, auth: OAuth2, answer: Response, asked_at: datetime, re
 
 def fingerprint(auth: OAuth2) -> str:
     """Tells one set of credentials from another, so that changed ones are not used with the old ones' token."""
-    return digest(auth.token_url, auth.client_id, auth.client_secret.get_secret_value(), auth.scope, auth.audience)
+    asked = json.dumps([auth.parameters, auth.headers], sort_keys=True)  # some ask by these for whose account a token is
+    return digest(auth.token_url, auth.client_id, auth.client_secret.get_secret_value(), auth.scope, auth.audience, asked)
 
 
 def _said(auth: OAuth2, answer: Response) -> str:

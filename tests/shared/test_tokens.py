@@ -159,6 +159,17 @@ def test_changed_credentials_do_not_use_the_old_token(aws: Aws) -> None:
     assert vendor.issued == 2
 
 
+@pytest.mark.parametrize(
+    "change", [{"scope": "s"}, {"audience": "a"}, {"parameters": {"account_id": "2"}}, {"headers": {"X-Account": "2"}}]
+)
+def test_a_token_is_for_what_it_was_asked_for(aws: Aws, change: dict[str, object]) -> None:
+    vendor = Vendor()
+    process = tokens(aws, vendor)
+    call(process, vendor)
+    process.authorised("integration", "esp", AUTH.model_copy(update=change), vendor)(CALL)
+    assert vendor.issued == 2
+
+
 def test_the_token_request_has_the_integrations_key_names() -> None:
     auth = AUTH.model_copy(
         update={"client_id_key": "clientId", "client_secret_key": "key", "scope": "send", "parameters": {"a": "b"}}
