@@ -192,9 +192,11 @@ class Esp:
 
     def refusal(self, integration: Integration, response: Response, clock: Clock) -> SendbridgeError | None:
         """Why none of the messages was taken; None if the answer is a success as a whole."""
+        if 200 <= response.status < 300:
+            return None
         codes, wait = self.codes(response), response.retry_after(clock)
         reason = f"the ESP answered HTTP {response.status}{bracketed(codes, integration)}"
-        known = self.verdict(codes, reason, wait) if response.status >= 300 else None
+        known = self.verdict(codes, reason, wait)
         if known is not None:
             return known
         has_key = integration.sends_once
