@@ -127,18 +127,23 @@ def _news(message: Message, engagements: Iterable[Engagement]) -> _News | None:
 
 def _opt_out(news: _News, books: Books) -> None:
     """Whoever's address is dead, or who wants no more, gets no more."""
+    message = news.message
     for engagement in (*news.kept, *news.beyond):
-        suppression = _suppression(engagement)
-        if suppression is not None and news.message.profile_id is not None:
-            books.profiles.suppress(news.message.profile_id, suppression)
+        suppression = _suppression(engagement, message.claim.sent_to)
+        if suppression is not None and message.profile_id is not None:
+            books.profiles.suppress(message.profile_id, suppression)
 
 
-def _suppression(engagement: Engagement) -> Suppression | None:
+def _suppression(engagement: Engagement, sent_to: str) -> Suppression | None:
+    """On the channel and of the address that the message went to: the person may have another by now."""
+    channel, _, address = sent_to.partition("#")
     if engagement.type == "bounced":
         reason = f"hard bounce {scrub(engagement.code, 50)}".rstrip()
-        return Suppression("email", "bounced", reason, engagement.at, engagement.integration) if engagement.hard else None
+        return (
+            Suppression(channel, "bounced", reason, engagement.at, engagement.integration, address) if engagement.hard else None
+        )
     cause = next((one for one in _ASKED_FOR if one == engagement.type), None)
-    return Suppression("email", cause, cause, engagement.at, engagement.integration) if cause else None
+    return Suppression(channel, cause, cause, engagement.at, engagement.integration, address) if cause else None
 
 
 def _synchronise(news: Iterable[_News], books: Books) -> None:

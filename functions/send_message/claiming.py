@@ -99,14 +99,16 @@ def _by_size(works: Sequence[Work]) -> list[list[Work]]:
 def _first(run: Run, work: Work, kept: str, alone: bool) -> Claim:
     now = run.outbox.clock().timestamp()
     tried = work.row.claim.tried_at if work.row and work.doubtful else now
-    return Claim(run.by, now + run.outbox.lease_seconds, work.via.integration.name, work.via.version, tried, kept, alone)
+    integration = work.via.integration
+    place = work.profile.place(integration.channel) if work.profile else ""
+    return Claim(run.by, now + run.outbox.lease_seconds, integration.name, work.via.version, tried, kept, alone, place)
 
 
 def _repeated(run: Run, work: Work) -> Claim:
     if work.row is None:
         raise AssertionError("nothing to repeat")
     was, until = work.row.claim, run.outbox.clock().timestamp() + run.outbox.lease_seconds
-    return Claim(run.by, until, was.integration, was.integration_version, was.tried_at, was.kept, was.alone)
+    return Claim(run.by, until, was.integration, was.integration_version, was.tried_at, was.kept, was.alone, was.sent_to)
 
 
 def _claimed(run: Run, settler: Settler, wanted: dict[Work, Claim]) -> tuple[set[Work], list[Work]]:

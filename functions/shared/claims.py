@@ -35,6 +35,7 @@ _COLUMNS = (
     "tried_at",
     "kept",
     "alone",
+    "sent_to",
     "trace",
 )
 

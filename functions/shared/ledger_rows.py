@@ -52,6 +52,8 @@ class Claim:
     """Where its content is."""
     alone: bool = True
     """Whether it is the only message of its request, so that its idempotency key is its own."""
+    sent_to: str = ""
+    """Which address it goes to: `shared.person.Profile.place`."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,7 @@ def claim_columns(claim: Claim) -> dict[str, AttributeValueTypeDef]:
         "tried_at": number(claim.tried_at),
         "kept": {"S": claim.kept},
         "alone": {"BOOL": claim.alone},
+        "sent_to": {"S": claim.sent_to},
     }
 
 
@@ -175,6 +178,7 @@ def _claim(item: Row) -> Claim:
         tried_at=float(_of(item, "tried_at", "N", "0")),
         kept=_of(item, "kept", "S", ""),
         alone=item.get("alone") != {"BOOL": False},
+        sent_to=_of(item, "sent_to", "S", ""),
     )
 
 

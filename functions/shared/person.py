@@ -85,6 +85,11 @@ class Profile:
         """Where this channel writes to; empty if unknown."""
         return self.phone if ADDRESS_OF[channel] == "phone" else self.email
 
+    def place(self, channel: str) -> str:
+        """What is kept of where a message went, as `email#9f86…`: the channel, and the address as `address_hash`, if known."""
+        address = self.address(channel)
+        return f"{channel}#{address_hash(channel, address) if address else ''}"
+
     def suppression(self, channel: str) -> Suppression | None:
         """Why nothing may be sent on this channel to the address it writes to now: the first of the reasons. None if it may."""
         address = self.address(channel)

@@ -190,15 +190,13 @@ class Profiles:
     def suppress(self, profile: str, suppression: Suppression) -> None:
         """Nothing is sent to this person on its channel any more, nor to the address it is about; neither is forgotten.
 
-        The address is the person's, unless `suppression` names another. A bounce is about the address only. Of each cause the
-        newest stays, unless it was allowed again since.
+        The address is the person's, unless `suppression` names another; that one is stopped though the person was erased. A
+        bounce is about the address only. Of each cause the newest stays, unless it was allowed again since.
         """
         person = self.get(profile)
-        if person is None:
-            return
-        if suppression.cause != "bounced":
+        if person is not None and suppression.cause != "bounced":
             self._mark(_profile_key(profile), replace(suppression, address=""))
-        address = person.address(suppression.channel)
+        address = person.address(suppression.channel) if person else ""
         if suppression.address or address:
             self._stop(replace(suppression, address=suppression.address or address_hash(suppression.channel, address)))
 

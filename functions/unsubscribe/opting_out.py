@@ -10,6 +10,7 @@ from shared.clock import Clock
 from shared.ids import engagement_id
 from shared.jobs import Engagement, EngagementsJob
 from shared.ledger import Ledger
+from shared.ledger_rows import Message
 from shared.links import Links, unsubscription
 from shared.person import ADDRESS_OF, Suppression
 from shared.profiles import Profiles
@@ -66,29 +67,32 @@ def _method(event: dict[str, object]) -> str:
 
 def _opt_out(link: _Link, desk: Desk) -> None:
     """Told first: what is on the queue opts the person out too, should nothing more come of this. If it fails, all the same."""
+    message = desk.ledger.read(link.message_id)
     try:
-        _tell(link, desk)
+        _tell(message, desk)
     except Exception:
-        _stop(link, desk)
+        _stop(link, message, desk)
         raise
-    _stop(link, desk)
+    _stop(link, message, desk)
 
 
-def _stop(link: _Link, desk: Desk) -> None:
-    reason = Suppression(link.channel, "unsubscribed", "unsubscribed", desk.clock(), "unsubscribe link")
+def _stop(link: _Link, message: Message | None, desk: Desk) -> None:
+    """The address is the one that the message went to; if the ledger has forgotten, the one that the person has now."""
+    channel, _, address = message.claim.sent_to.partition("#") if message else ("", "", "")
+    known = address if channel == link.channel else ""
+    reason = Suppression(link.channel, "unsubscribed", "unsubscribed", desk.clock(), "unsubscribe link", known)
     desk.profiles.suppress(link.profile_id, reason)
 
 
-def _tell(link: _Link, desk: Desk) -> None:
+def _tell(message: Message | None, desk: Desk) -> None:
     """Has the ledger and the CRM know, once for each message. Nothing is to be told of one that the ledger has forgotten."""
-    message = desk.ledger.read(link.message_id)
-    known = engagement_id(link.message_id, "unsubscribed")
+    known = engagement_id(message.id, "unsubscribed") if message else ""
     if message is None or known in message.engagements:
         return
     now = desk.clock()
     engagement = Engagement(
         id=known,
-        message_id=link.message_id,
+        message_id=message.id,
         integration=message.integration,
         type="unsubscribed",
         at=now,

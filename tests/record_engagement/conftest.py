@@ -57,7 +57,7 @@ class World:
             "test",
         )
 
-    def person(self, name: str) -> None:
+    def person(self, name: str, sent_to: str = "email#") -> None:
         """A profile and a message sent to it."""
         now = self.aws.clock()
         address = f"{name}@example.com"
@@ -77,7 +77,7 @@ class World:
             anchor_at=now,
             valid_until=now,
         )
-        in_ledger(self.aws, job)
+        in_ledger(self.aws, job, sent_to=sent_to)
 
     def engagement(self, name: str, kind: str, **changes: object) -> Engagement:
         """One thing that became of this person's message."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from shared.jobs import EngagementsJob
+from shared.person import address_hash
 from shared.queues import Queue
 from tests.crash import Executioner, Killed
 from tests.record_engagement.conftest import AUTH, World, sample
@@ -67,6 +68,20 @@ def test_repeats_in_any_order_change_nothing(world: World) -> None:
 def test_who_gets_no_more_mail(world: World, kind: str, hard: bool, reason: str | None) -> None:
     world.record(world.engagement("ada", kind, hard=hard))
     assert world.profile("ada").suppressed == ({"email": reason} if reason else {})
+
+
+def test_who_stops_text_messages_still_gets_mail(world: World) -> None:
+    world.person("eve", "sms#")
+    world.record(world.engagement("eve", "unsubscribed"))
+    assert world.profile("eve").suppressed == {"sms": "unsubscribed"}
+
+
+def test_a_bounce_is_of_the_address_that_the_message_went_to(world: World) -> None:
+    old = address_hash("email", "old@example.com")
+    world.person("eve", f"email#{old}")
+    world.record(world.engagement("eve", "bounced", hard=True, code="550"))
+    assert world.profile("eve").suppressed == {}
+    assert [one.reason for one in world.profiles.suppressions_of("email", "old@example.com")] == ["hard bounce 550"]
 
 
 def test_a_soft_bounce_is_on_the_trace_and_not_in_the_crm(world: World) -> None:

@@ -11,7 +11,7 @@ from shared.errors import Misconfigured, SendbridgeError, Transient, Unknown
 from shared.exchange import Response
 from shared.jobs import EngagementsJob
 from shared.ledger_rows import Claim
-from shared.person import Suppression
+from shared.person import Suppression, address_hash
 from tests.aws import Aws
 from tests.send_message.world import INTEGRATION, LEASE, TEMPLATE, TRIGGER, World
 
@@ -87,6 +87,11 @@ def test_an_order_after_the_decision_is_an_exit_and_the_trace_says_how_it_came(w
     assert [hop.what for hop in world.message().trace] == ["fired", "skipped"]
     world.deliver(job)
     assert [hop.what for hop in world.message().trace] == ["fired", "skipped"]
+
+
+def test_the_ledger_knows_where_it_went_but_no_address(world: World) -> None:
+    world.deliver(world.job())
+    assert world.message().claim.sent_to == f"email#{address_hash('email', 'ada@example.com')}"
 
 
 def test_a_deleted_or_paused_trigger_sends_nothing(world: World) -> None:

@@ -26,7 +26,7 @@ class Table:
 
     def claim(self, by: str) -> Claim:
         now = self.aws.clock().timestamp()
-        return Claim(by, now + 30, "i", 3, now, "batch:0-9", alone=False)
+        return Claim(by, now + 30, "i", 3, now, "batch:0-9", alone=False, sent_to="email#9f")
 
     def insert(self, by: str = "one") -> object:
         return self.claims.insert([Fresh(self.job, "sending", self.claim(by))])[0]

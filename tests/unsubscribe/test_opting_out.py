@@ -20,6 +20,7 @@ from shared.errors import Transient
 from shared.jobs import EngagementsJob, MessageJob
 from shared.ledger import Ledger
 from shared.links import Links
+from shared.person import address_hash
 from shared.profiles import Profiles
 from shared.queues import Batch, Queue
 from tests.aws import Aws
@@ -66,7 +67,7 @@ class World:
             anchor_at=now,
             valid_until=now,
         )
-        in_ledger(self.aws, job)
+        in_ledger(self.aws, job, sent_to=f"email#{address_hash('email', EMAIL)}")
 
     def link(self, channel: str = "email") -> dict[str, str]:
         """The parameters in the path of the link that was in the message."""
@@ -197,10 +198,11 @@ def test_the_link_works_when_the_ledger_has_forgotten_the_message(world: World) 
     assert world.told() == []
 
 
-def test_of_a_person_who_was_erased_nothing_is_made(world: World) -> None:
+def test_of_a_person_who_was_erased_nothing_is_made_but_their_address_is_stopped(world: World) -> None:
     world.aws.dynamodb.delete_item(TableName=world.aws.table("profiles"), Key={"pk": {"S": f"profile#{world.ada}"}})
     assert world.ask(ONE_CLICK)["statusCode"] == 200
     assert world.profiles.get(world.ada) is None
+    assert [one.reason for one in world.profiles.suppressions_of("email", EMAIL)] == ["unsubscribed"]
 
 
 @pytest.mark.parametrize("sample", [LOOK, ONE_CLICK])
