@@ -49,6 +49,7 @@ class MailerSend(Esp):
                 "id": "data.id",
                 "type": "data.type",
                 "types": {
+                    "sent": "sent",
                     "delivered": "delivered",
                     "deferred": "deferred",
                     "opened": "opened",

@@ -79,6 +79,7 @@ class Mandrill(Esp):
                 "secrets": [{"env": "MANDRILL_WEBHOOK_KEY"}],
                 "type": "event",
                 "types": {
+                    "send": "sent",
                     "deferral": "deferred",
                     "hard_bounce": "bounced",
                     "soft_bounce": "bounced",
@@ -141,6 +142,10 @@ class Mandrill(Esp):
         if not ids and len(found) >= _FOUND_AT_MOST:
             raise Unknown("the ESP has more messages of this recipient than it lists")
         return Sent(ids[0], response.status, response.seconds) if ids else None
+
+    def greeting(self, webhook: Webhook, post: Post) -> Mapping[str, str] | None:
+        """By HEAD it only tries whether somebody answers."""
+        return {} if post.method == "HEAD" else None
 
     def verify(self, integration: Integration, webhook: Webhook, post: Post, clock: Clock) -> None:
         """The header `x-mandrill-signature` is the base64 of an HMAC-SHA1 of the address and the form's fields by their names.

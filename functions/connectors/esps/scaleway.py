@@ -10,11 +10,10 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
-from connectors.base import Post
 from connectors.esps.base import Esp, Outcome, Preset, answer_of, bracketed
-from connectors.esps.webhooks import parsed
+from connectors.esps.sns import notified
 from shared.definitions import Integration, Webhook
-from shared.errors import BadRequest, Misconfigured, Permanent, SendbridgeError, Transient
+from shared.errors import Misconfigured, Permanent, SendbridgeError, Transient
 from shared.exchange import Response
 from shared.mapping import at, text_at
 
@@ -76,8 +75,8 @@ class Scaleway(Esp):
             "SCALEWAY_REGION: fr-par. SCALEWAY_PROJECT_ID, SCALEWAY_SECRET_KEY: of an IAM application that may use "
             "Transactional Email. FROM: an address of a checked domain.",
             "Webhooks: make a topic in Topics and Events, subscribe https://LOGIN@host/v1/engagements/NAME to it, where LOGIN is "
-            "the user:password of SCALEWAY_WEBHOOK_LOGIN, and make a webhook for the topic. Scaleway posts a confirmation first: "
-            "receive_engagement logs its address as subscribe_url, for you to open.",
+            "the user:password of SCALEWAY_WEBHOOK_LOGIN, and make a webhook for the topic. A confirmation is posted first: it "
+            "is parked with the engagements that cannot be used; open its SubscribeURL.",
             "Scaleway tells of no opens and clicks.",
         ),
     )
@@ -89,30 +88,13 @@ class Scaleway(Esp):
             return Permanent(f"the ESP refused the message{bracketed([status], integration)}")
         return super().result(integration, response)
 
-    def greeting(self, webhook: Webhook, post: Post) -> Mapping[str, str] | None:
-        """The address at which the subscription is confirmed: a person opens it, or nobody."""
-        if post.headers.get("x-amz-sns-message-type") != "SubscriptionConfirmation":
-            return None
-        return {"subscribe_url": text_at(_quietly(post), "SubscribeURL")}
-
-    def listed(self, webhook: Webhook, post: Post) -> list[JsonValue] | None:
-        """The only event of a post: JSON in the text `Message`, or the post itself if its topic delivers it bare."""
-        message = at(parsed(post.body), "Message")
-        return [parsed(message.encode(errors="replace"))] if isinstance(message, str) else None
-
     def event(self, webhook: Webhook, event: JsonValue) -> JsonValue:
-        """With the message's headers by their names in small letters, instead of in a list."""
-        listed = at(event, "email_headers")
-        if not isinstance(event, dict) or not isinstance(listed, list):
-            return event
-        return {**event, "email_headers": {text_at(one, "key").lower(): at(one, "value") for one in listed}}
-
-
-def _quietly(post: Post) -> JsonValue:
-    try:
-        return parsed(post.body)
-    except BadRequest:
-        return None
+        """What Scaleway says, out of its topic's envelope; with the message's headers by their names in small letters."""
+        told = notified(event)
+        listed = at(told, "email_headers")
+        if not isinstance(told, dict) or not isinstance(listed, list):
+            return told
+        return {**told, "email_headers": {text_at(one, "key").lower(): at(one, "value") for one in listed}}
 
 
 CONNECTOR = Scaleway()

@@ -6,12 +6,12 @@ fetched from it again and again; so what proves a post is a login in the subscri
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 from pydantic import JsonValue
 
 from connectors.esps.base import Esp, Preset, answer_of
+from connectors.esps.sns import notified
 from shared.definitions import Webhook
 from shared.errors import Misconfigured, Permanent, SendbridgeError, Transient
 from shared.exchange import Response
@@ -130,7 +130,8 @@ class Ses(Esp):
 
     def event(self, webhook: Webhook, event: JsonValue) -> JsonValue:
         """What SES says, out of the envelope of SNS or EventBridge; its time and reason are where its type has them."""
-        told = _unpacked(event)
+        told = notified(event)
+        told = told.get("detail", told) if isinstance(told, dict) else told
         if not isinstance(told, dict):
             return told
         kind = text_at(told, "eventType") or text_at(told, "notificationType")
@@ -142,22 +143,6 @@ class Ses(Esp):
             "code": _first(about, _CODES),
             "reason": _first(about, _REASONS),
         }
-
-
-def _unpacked(event: JsonValue) -> JsonValue:
-    """Raises ValueError if there is nothing about a message in it."""
-    kind = text_at(event, "Type")
-    if kind in ("SubscriptionConfirmation", "UnsubscribeConfirmation"):
-        raise ValueError(f"SNS posts a {kind}: to confirm, open the SubscribeURL in it")
-    if not isinstance(event, dict):
-        return event
-    if kind != "Notification":
-        return event.get("detail", event)
-    try:
-        inner: JsonValue = json.loads(text_at(event, "Message", limit=1_000_000))
-    except (ValueError, RecursionError):
-        raise ValueError("the Message of SNS's notification is not JSON") from None
-    return inner
 
 
 def _finer(about: JsonValue) -> str:

@@ -66,6 +66,7 @@ class UnisenderGo(Esp):
                 "secrets": [{"env": "UNISENDER_GO_API_KEY"}],
                 "type": "event_data.status",
                 "types": {
+                    "sent": "sent",
                     "delivered": "delivered",
                     "opened": "opened",
                     "clicked": "clicked",

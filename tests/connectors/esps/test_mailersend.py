@@ -113,7 +113,7 @@ def post(one: object) -> ParsedEvents:
 
 
 EVENTS: list[tuple[str, str, bool]] = [
-    ("sent", "other", False),
+    ("sent", "sent", False),
     ("delivered", "delivered", False),
     ("deferred", "deferred", False),
     ("opened", "opened", False),

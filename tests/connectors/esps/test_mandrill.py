@@ -151,7 +151,7 @@ def told(body: bytes, headers: dict[str, str], url: str = URL) -> ParsedEvents:
 
 
 EVENTS = [
-    ("send", "other", False),
+    ("send", "sent", False),
     ("delivered", "delivered", False),
     ("deferral", "deferred", False),
     ("hard_bounce", "bounced", True),
@@ -175,6 +175,11 @@ def test_what_is_about_no_message_is_passed_over_and_what_is_bad_is_a_problem() 
     parsed = told(body, sign(KEY, NOW, body))
     assert summary(parsed) == [("m_1", "opened", False)]
     assert [index for index, _, _ in parsed.problems] == [1, 2]
+
+
+def test_by_head_it_only_tries_whether_somebody_answers() -> None:
+    parsed = read_post(ESPS.load("mandrill"), filled("mandrill"), Post({}, b"", URL, "HEAD"), lambda: NOW)
+    assert (parsed.greeting, parsed.engagements, parsed.problems) == ({}, [], [])
 
 
 def test_a_signature_counts_the_address_and_every_field() -> None:

@@ -114,7 +114,7 @@ def read(body: bytes) -> ParsedEvents:
 
 
 EVENTS: list[tuple[str, str, bool]] = [
-    ("sent", "other", False),
+    ("sent", "sent", False),
     ("delivered", "delivered", False),
     ("opened", "opened", False),
     ("clicked", "clicked", False),
