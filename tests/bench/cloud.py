@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import socket
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -47,6 +48,9 @@ _TABLES = ("definitions", "profiles", "visits", "messages", "state")
 _QUEUES = ("events", "timers", "messages", "engagements")
 
 
+_DONE = b'{"TableName":"messages"}'
+
+
 class _Raw(io.BytesIO):
     """An answer's body as botocore reads it."""
 
@@ -74,7 +78,12 @@ class Cloud:
         self.requests[name] += 1
         if name == "PutObject":
             return AWSResponse(request.url, 200, HTTPHeaders(), _Raw(b""))
-        body: Any = json.loads(cast("bytes", request.body))
+        content = cast("bytes", request.body)
+        if name == "BatchExecuteStatement":
+            statements = content.count(b'"Statement":')
+            self.items["written"] += statements
+            return AWSResponse(request.url, 200, HTTPHeaders(), _Raw(b'{"Responses":[%s]}' % b",".join([_DONE] * statements)))
+        body: Any = json.loads(content)
         if name == "BatchGetItem":
             self.items["read"] += sum(len(wanted["Keys"]) for wanted in body["RequestItems"].values())
         elif name in ("PutItem", "UpdateItem"):
@@ -117,26 +126,48 @@ def _queue_urls() -> Mapping[str, str]:
     return urls | {f"SENDBRIDGE_{name.upper()}_PARKED_URL": f"{root}/{name}-parked" for name in _QUEUES}
 
 
-_BODY = b'{"id":"pb_1","status":"accepted"}'
-_ACCEPTED = f"HTTP/1.1 202 Accepted\r\ncontent-type: application/json\r\ncontent-length: {len(_BODY)}\r\n\r\n".encode() + _BODY
+Answering = Callable[[bytes], bytes]
+"""From the request's bytes to the JSON of the answer."""
+
+
+def one_taken(request: bytes) -> bytes:
+    """The answer of an ESP that takes one message a call."""
+    return b'{"id":"pb_1","status":"accepted"}'
 
 
 class Esp:
-    """A connection whose other side takes every message at once; `calls` counts them."""
+    """An ESP that takes every message, after so many seconds; `calls` counts what it was asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, answering: Answering = one_taken, seconds: float = 0) -> None:
         self.calls = 0
+        self.answering, self.seconds = answering, seconds
+
+    def dial(self, *_: object) -> Line:
+        """A connection to it."""
+        return Line(self)
+
+
+class Line:
+    """A connection to an ESP."""
+
+    def __init__(self, esp: Esp) -> None:
+        self._esp = esp
         self._quiet = socket.socketpair()
+        self._asked = b""
 
     def __del__(self) -> None:
         for end in self._quiet:
             end.close()
 
     def sendall(self, data: bytes) -> None:
-        self.calls += data.startswith(b"POST ")
+        self._esp.calls += data.startswith(b"POST ")
+        self._asked = data if data.startswith(b"POST ") else self._asked + data
 
     def recv(self, most: int) -> bytes:
-        return _ACCEPTED
+        if self._esp.seconds:
+            time.sleep(self._esp.seconds)
+        body = self._esp.answering(self._asked)
+        return b"HTTP/1.1 202 Accepted\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body
 
     def settimeout(self, seconds: float) -> None:
         return
@@ -152,7 +183,7 @@ class Esp:
 @contextlib.contextmanager
 def way_to(esp: Esp) -> Iterator[Http]:
     """The functions' way out, on which whoever is called is `esp`."""
-    with mock.patch.object(http, "dial", return_value=esp), mock.patch.object(http, "secure", return_value=esp):
+    with mock.patch.object(http, "dial", esp.dial), mock.patch.object(http, "secure", lambda line, *_: line):
         out = Http(resolver=lambda host, port: ["93.184.215.14"])
         yield out
         out.close()
