@@ -51,6 +51,7 @@ ESPS: Family[Esp] = Family(
         "resend": "connectors.esps.resend:CONNECTOR",
         "ses": "connectors.esps.ses:CONNECTOR",
         "sendgrid": "connectors.esps.sendgrid:CONNECTOR",
+        "brevo": "connectors.esps.brevo:CONNECTOR",
         "twilio": "connectors.esps.twilio:CONNECTOR",
         "mailjet": "connectors.esps.mailjet:CONNECTOR",
         "mailtrap": "connectors.esps.mailtrap:CONNECTOR",
