@@ -15,6 +15,7 @@ def show_mirror(foundation: Foundation) -> Function:
         messages_table=foundation.tables.messages.table_name,
         retention_days=foundation.environment.message_retention_days,
         mirror_bucket=foundation.tables.mirror.bucket_name,
+        mirror_days=foundation.environment.mirror_retention_days,
         secret_prefix=foundation.environment.prefix,
         base_url=foundation.api.url,
     )

@@ -16,5 +16,7 @@ class Settings(Base):
     messages_table: str
     retention_days: int
     mirror_bucket: str
+    mirror_days: int
+    """How long after it was sent a message can be looked at."""
     secret_prefix: str
     base_url: str
