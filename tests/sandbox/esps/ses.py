@@ -6,13 +6,10 @@ the exception, the body has a `message`. Simple content needs a subject and a bo
 `[A-Za-z0-9_-]`, 15 headers.
 """
 
-import hashlib
-import hmac
 import json
 import re
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import ClassVar
 
 from pydantic import JsonValue
@@ -23,15 +20,11 @@ from tests.sandbox.control import Settings
 from tests.sandbox.esps.vendor import Refused, Taken, VendorSandbox
 from tests.sandbox.faults import Fault
 from tests.sandbox.server import read_body
+from tests.sandbox.sigv4 import Signer, wrong_with
 
 _ADDRESS = re.compile(r"[^\s@<>]+@[^\s@<>]+\.[^\s@<>]+")
 _TAG = re.compile(r"[A-Za-z0-9_-]{1,256}")
-_AUTHORIZATION = re.compile(
-    r"AWS4-HMAC-SHA256 Credential=(?P<key>[A-Z0-9]+)/(?P<day>\d{8})/(?P<region>[a-z0-9-]+)/(?P<service>[a-z]+)/aws4_request, "
-    r"SignedHeaders=(?P<headers>[a-z0-9;-]+), Signature=(?P<signature>[0-9a-f]{64})"
-)
 _FIELDS = {"FromEmailAddress", "Destination", "Content", "EmailTags", "ConfigurationSetName", "ReplyToAddresses"}
-_SKEW = 300
 
 
 class SesSettings(Settings):
@@ -75,33 +68,11 @@ class SesSandbox(VendorSandbox):
         return JSONResponse({"MessageId": self._take(message)})
 
     def _check_signature(self, request: Request, body: bytes) -> None:
-        found = _AUTHORIZATION.fullmatch(request.headers.get("authorization", ""))
-        if found is None:
-            raise Refused(_error(403, "MissingAuthenticationTokenException", "Missing Authentication Token"))
-        if found["key"] != self.settings.access_key_id:
-            raise Refused(_error(403, "UnrecognizedClientException", "The security token is invalid."))
-        stamp = request.headers.get("x-amz-date", "")
-        scope = (found["day"], found["region"], found["service"])
-        signed = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
-        if abs(signed - self.clock.real()) > _SKEW or scope != (stamp[:8], self.settings.region, "ses"):
-            raise Refused(_error(403, "InvalidSignatureException", "Signature expired, or of another scope."))
-        names = found["headers"].split(";")
-        if not {"host", "x-amz-date"} <= set(names) or not hmac.compare_digest(
-            self._sign(request, body, found), found["signature"]
-        ):
-            raise Refused(_error(403, "InvalidSignatureException", "The request signature we calculated does not match."))
-
-    def _sign(self, request: Request, body: bytes, found: re.Match[str]) -> str:
-        names = found["headers"].split(";")
-        lines = "".join(f"{name}:{' '.join(request.headers.get(name, '').split())}\n" for name in names)
-        digest = hashlib.sha256(body).hexdigest()
-        canonical = f"{request.method}\n{request.url.path}\n\n{lines}\n{found['headers']}\n{digest}"
-        scope = f"{found['day']}/{found['region']}/{found['service']}/aws4_request"
-        text = f"AWS4-HMAC-SHA256\n{request.headers['x-amz-date']}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-        key = f"AWS4{self.settings.secret_access_key}".encode()
-        for part in (*scope.split("/"), text):
-            key = hmac.digest(key, part.encode(), "sha256")
-        return key.hex()
+        of = self.settings
+        signer = Signer(access_key_id=of.access_key_id, secret_access_key=of.secret_access_key, region=of.region, service="ses")
+        wrong = wrong_with(signer, request, body, self.clock.real())
+        if wrong is not None:
+            raise Refused(_error(403, *wrong))
 
     def _check(self, message: JsonValue) -> None:
         if not isinstance(message, dict) or not set(message) <= _FIELDS or not _is_content(message.get("Content")):
