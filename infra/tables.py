@@ -20,7 +20,7 @@ class Tables(Construct):
         super().__init__(scope, "tables")
         self._environment = environment
         self.definitions = self._table("definitions", sort_key="sk")
-        self.profiles = self._table("profiles")
+        self.profiles = self._table("profiles", time_to_live_attribute=_EXPIRES)
         self.messages = self._table("messages", time_to_live_attribute=_EXPIRES)
         self.messages.add_global_secondary_index(
             index_name="by_visit",

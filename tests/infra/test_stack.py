@@ -84,7 +84,7 @@ def test_tables_can_be_restored_and_are_not_deleted_with_the_stack(prod: Templat
 
 def test_what_has_a_lifetime_expires(prod: Template) -> None:
     specified = [p.get("TimeToLiveSpecification") for p in _properties(prod, "AWS::DynamoDB::Table")]
-    assert specified.count({"AttributeName": "expires_at", "Enabled": True}) == 3
+    assert specified.count({"AttributeName": "expires_at", "Enabled": True}) == 4
     (bucket,) = _properties(prod, "AWS::S3::Bucket")
     assert [rule["ExpirationInDays"] for rule in bucket["LifecycleConfiguration"]["Rules"]] == [90]
 
