@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from shared.definitions import Integration, Template
+from shared.email_html import prepared
 from shared.errors import Permanent
 from shared.ids import record_uuid
 from shared.jobs import MessageJob
@@ -16,6 +17,7 @@ from shared.json_templates import render_json
 from shared.links import Links
 from shared.mirrors import Content
 from shared.person import Profile, identifier_of
+from shared.plain_text import tidied
 from shared.request_templates import render_headers, render_url
 from shared.sms import segments_of
 from shared.templates import Variables, render
@@ -27,12 +29,12 @@ _CONTROL = re.compile(r"[\s\x00-\x1f\x7f]+")
 def render_content(job: MessageJob, template: Template, integration: Integration, profile: Profile, links: Links) -> Content:
     """Renders the message.
 
-    A template sees what `_variables` says; the integration's body, headers and URL see `message.subject`, `.html`, `.text` and
+    A template sees what `variables` says; the integration's body, headers and URL see `message.subject`, `.html`, `.text` and
     `.segments` as well. Raises Permanent.
     """
-    variables = _variables(job, template, integration, profile, links)
-    made = _text_message(template, integration, variables) if integration.channel == "sms" else _email(template, variables)
-    inner = {**variables, "message": {**_message(job), **vars(made)}}
+    given = variables(job, template, integration, profile, links)
+    made = _text_message(template, integration, given) if integration.channel == "sms" else _email(template, given)
+    inner = {**given, "message": {**_message(job), **vars(made)}}
     where = f"integration {integration.name!r}"
     return Content(
         html=made.html,
@@ -55,7 +57,7 @@ class _Made:
     segments: int = 0
 
 
-def _variables(
+def variables(
     job: MessageJob, template: Template, integration: Integration, profile: Profile, links: Links
 ) -> dict[str, JsonValue]:
     """The job's context (`cart`, `events`, `event`), the person, our links and the message, over the template's defaults.
@@ -65,6 +67,7 @@ def _variables(
     ours: dict[str, JsonValue] = {
         "profile": dict(profile.attributes),
         "mirror_url": links.mirror(job.message_id),
+        "unsubscribe_url": links.unsubscribe(job.message_id, profile.id, integration.channel),
         "message": _message(job),
     }
     person = {"to": profile.address(integration.channel), "identifier": identifier_of(profile, integration.identifier)}
@@ -86,9 +89,14 @@ def _email(template: Template, variables: Variables) -> _Made:
     where = f"template {template.name!r}"
     if not template.subject:
         raise Permanent(f"{where} has no subject, so it is none of an email")
-    html = render(f"{where}, html", template.html, variables, html=True)
     subject = _CONTROL.sub(" ", render(f"{where}, subject", template.subject, variables)).strip()
-    return _Made(render(f"{where}, text", template.text, variables), subject, html)
+    if not template.html:
+        return _Made(render(f"{where}, text", template.text, variables), subject)
+    made = prepared(f"{where}, html", template.html, template.base_url)
+    html = render(f"{where}, html", made.html, variables, "html")
+    if template.text:
+        return _Made(render(f"{where}, text", template.text, variables), subject, html)
+    return _Made(tidied(render(f"{where}, html as text", made.text, variables, "text_of_html")), subject, html)
 
 
 def _text_message(template: Template, integration: Integration, variables: Variables) -> _Made:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import TextIO
+from typing import Literal, TextIO, TypeAlias
+from urllib.parse import urljoin
 
 from liquid import BoundTemplate, Environment, RenderContext, Token, escape
 from liquid.ast import BlockNode, Node
@@ -115,6 +117,24 @@ def _evaluate_limited_range(self: RangeLiteral, context: RenderContext) -> range
 RangeLiteral.evaluate = _evaluate_limited_range  # type: ignore[method-assign]
 
 
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:|#", re.IGNORECASE)
+
+
+def is_relative(link: str) -> bool:
+    """Whether a link says only where it leads from the page that it is on."""
+    return _SCHEME.match(link.strip()) is None
+
+
+def _absolute_url(link: object, base: object) -> str:
+    """The filter `absolute_url`: a link as it is from a base; one that is absolute stays what it is."""
+    text = str(link)  # raises if it is missing
+    return urljoin(str(base), text.strip()) if is_relative(text) else text
+
+
+def _as_it_is(value: object) -> object:
+    return value
+
+
 class LimitedEnvironment(Environment):
     """The language."""
 
@@ -125,11 +145,20 @@ class LimitedEnvironment(Environment):
             del self.tags[name]
         self.add_tag(_LimitedForTag)
         self.add_tag(_PrintedTag)
+        self.add_filter("absolute_url", _absolute_url)
 
 
-def environment(*, escape: bool) -> Environment:
-    """An environment whose output is escaped for HTML, or not."""
-    return LimitedEnvironment(undefined=Missing, autoescape=escape)
+Kind: TypeAlias = Literal["text", "html", "text_of_html"]
+"""What a template becomes. In `html` values are escaped; `text_of_html` is text whose template was made from HTML."""
+
+
+def environment(kind: Kind) -> Environment:
+    """The language of one kind of templates."""
+    made = LimitedEnvironment(undefined=Missing, autoescape=kind == "html")
+    if kind == "text_of_html":
+        for name in ("escape", "escape_once", "newline_to_br"):
+            made.add_filter(name, _as_it_is)
+    return made
 
 
 def render(template: BoundTemplate, variables: Mapping[str, object], budget: Budget) -> str:

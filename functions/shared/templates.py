@@ -7,7 +7,7 @@ import functools
 import math
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 from liquid import BoundTemplate
 from liquid.exceptions import (
@@ -22,29 +22,29 @@ from pydantic import JsonValue
 
 from shared.errors import Permanent
 from shared.template_limits import Budget, LimitedContext, Unfit, is_missing, refuse_slow
-from shared.template_nodes import Printed, environment
+from shared.template_nodes import Kind, Printed, environment
 from shared.template_nodes import render as render_limited
 
 MAX_SOURCE = 200_000
 """Characters of one template: what bounds the time that parsing takes."""
 
-_ENVIRONMENTS = {escape: environment(escape=escape) for escape in (False, True)}
+_ENVIRONMENTS = {kind: environment(kind) for kind in get_args(Kind)}
 
 Variables: TypeAlias = Mapping[str, JsonValue]
 
 
-def render(name: str, source: str, variables: Variables, *, html: bool = False) -> str:
-    """Renders a template; with `html`, values are escaped. `name` is for errors.
+def render(name: str, source: str, variables: Variables, kind: Kind = "text") -> str:
+    """Renders a template. `name` is for errors.
 
     Raises Permanent if it is not Liquid, misses a variable, or exceeds its limits.
     """
-    return Source(name, source, html=html).render(variables, Budget()) if is_template(source) else source
+    return Source(name, source, kind).render(variables, Budget()) if is_template(source) else source
 
 
-def check(name: str, source: str, *, html: bool = False) -> None:
+def check(name: str, source: str, kind: Kind = "text") -> None:
     """Raises Permanent if this is not Liquid, or uses a filter that there is not."""
     if is_template(source):
-        Source(name, source, html=html).check()
+        Source(name, source, kind).check()
 
 
 def is_template(source: str) -> bool:
@@ -53,12 +53,12 @@ def is_template(source: str) -> bool:
 
 
 class Source:
-    """A piece of Liquid. `name` is what errors call it; with `html`, values are escaped. Its methods raise Permanent."""
+    """A piece of Liquid. `name` is what errors call it. Its methods raise Permanent."""
 
-    __slots__ = ("_parsed", "html", "name", "source")
+    __slots__ = ("_parsed", "kind", "name", "source")
 
-    def __init__(self, name: str, source: str, *, html: bool = False) -> None:
-        self.name, self.source, self.html = name, source, html
+    def __init__(self, name: str, source: str, kind: Kind = "text") -> None:
+        self.name, self.source, self.kind = name, source, kind
         self._parsed: BoundTemplate | None = None
 
     @property
@@ -68,13 +68,13 @@ class Source:
             if len(self.source) > MAX_SOURCE:
                 raise Permanent(f"{self.name}: a template has at most {MAX_SOURCE} characters")
             with self.explained():
-                self._parsed = _parse(self.source, self.html)
+                self._parsed = _parse(self.source, self.kind)
         return self._parsed
 
     def check(self) -> None:
         """Parses it, and looks whether all its filters exist."""
         for used, places in self.parsed.analyze().filters.items():
-            if used not in _ENVIRONMENTS[self.html].filters:
+            if used not in _ENVIRONMENTS[self.kind].filters:
                 line = self.source.count("\n", 0, places[0].index) + 1
                 raise Permanent(f"{self.name}, line {line}: there is no filter {used!r}")
 
@@ -112,10 +112,10 @@ class Source:
 
 
 @functools.lru_cache(maxsize=256)
-def _parse(source: str, html: bool) -> BoundTemplate:
+def _parse(source: str, kind: Kind) -> BoundTemplate:
     """Kept by the source itself: a changed template is another one, whatever its version says."""
     refuse_slow(source)
-    return _ENVIRONMENTS[html].from_string(source)
+    return _ENVIRONMENTS[kind].from_string(source)
 
 
 def _at(path: list[object] | None, variables: object) -> str | None:

@@ -97,7 +97,7 @@ def _sources(definition: Template | Integration) -> Iterator[tuple[str, _Scope, 
     if isinstance(definition, Template):
         for field, text in (("subject", definition.subject), ("html", definition.html), ("text", definition.text)):
             if is_template(text):
-                yield field, {}, Source(field, text, html=field == "html")
+                yield field, {}, Source(field, text, "html" if field == "html" else "text")
         return
     yield from (("url", {}, source) for source in placeholders("url", definition.url))
     for name, value in definition.headers.items():

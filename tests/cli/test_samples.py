@@ -25,7 +25,7 @@ def variables(cart: list[dict[str, JsonValue]], name: str = "Ada") -> dict[str, 
 
 
 def test_the_template_shows_name_cart_and_links(template: Template) -> None:
-    html = render("html", template.html, variables([{"name": "Bulb & socket", "price": 5, "quantity": 2}]), html=True)
+    html = render("html", template.html, variables([{"name": "Bulb & socket", "price": 5, "quantity": 2}]), "html")
     assert "Hello Ada," in html
     assert "<li>Bulb &amp; socket, 2 at 5 EUR</li>" in html
     assert html.index("https://shop.example.com/cart?message=m_1") < html.index("https://m.example/1")
@@ -33,6 +33,6 @@ def test_the_template_shows_name_cart_and_links(template: Template) -> None:
 
 def test_the_template_bears_items_that_say_nothing(template: Template) -> None:
     cart: list[dict[str, JsonValue]] = [{"quantity": 1}]
-    assert "<li>an item</li>" in render("html", template.html, variables(cart), html=True)
+    assert "<li>an item</li>" in render("html", template.html, variables(cart), "html")
     assert "- an item\n" in render("text", template.text, variables(cart))
     assert render("subject", template.subject, variables(cart, "Grace")) == "Grace, your cart is waiting"

@@ -29,6 +29,19 @@ def test_every_field_of_a_template_is_looked_at() -> None:
     ]
 
 
+def test_a_relative_link_needs_a_base() -> None:
+    source = '<p>\n<a href="/cart">x</a><a href="/about">y</a>'
+    assert of_template(html=source) == [("html", "line 2: the link '/cart' is relative, and there is no base_url")]
+    assert of_template(html=source, base_url="https://shop.example.com/") == []
+
+
+def test_a_template_that_outgrows_its_limit_by_its_styles_is_refused() -> None:
+    [(field, said)] = of_template(
+        html="<style>p{" + "".join(f"x{n}:y;" for n in range(100)) + "}</style>" + "<p>{{ to }}" * 1_000
+    )
+    assert (field, said) == ("html", "with its styles in its elements: a template has at most 200000 characters")
+
+
 @pytest.mark.parametrize(
     ("fields", "field", "said"),
     [

@@ -21,9 +21,9 @@ def plain(source: str) -> str:
     return render("t", source, VARIABLES)
 
 
-def refused(source: str, *, html: bool = False) -> str:
+def refused(source: str) -> str:
     with pytest.raises(Permanent) as refusal:
-        render("template 't'", source, VARIABLES, html=html)
+        render("template 't'", source, VARIABLES)
     return refusal.value.reason
 
 
@@ -51,7 +51,7 @@ def test_liquid_renders(source: str, expected: str) -> None:
 
 
 def test_html_is_escaped_and_text_is_not() -> None:
-    assert render("t", "{{ profile.evil }}", VARIABLES, html=True) == "&lt;script&gt;&#39;&#34;&amp;"
+    assert render("t", "{{ profile.evil }}", VARIABLES, "html") == "&lt;script&gt;&#39;&#34;&amp;"
     assert plain("{{ profile.evil }}") == "<script>'\"&"
 
 
