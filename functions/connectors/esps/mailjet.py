@@ -52,7 +52,7 @@ class Mailjet(Esp):
                     }
                 ]
             },
-            "message_id_path": "Messages.0.To.0.MessageID",
+            "message_id_path": "To.0.MessageID",
             "timeout_seconds": 20,
             "webhook": {
                 "signature": "basic",
@@ -101,7 +101,7 @@ class Mailjet(Esp):
         if status == "error":
             return _refused(integration, part)
         if status == "success" and text_at(part, "CustomID") in ("", _custom_id(message)):
-            return self.sent(integration, {_LIST: [part]}, response)
+            return self.sent(integration, part, response)
         return Unknown(f"the ESP answered HTTP {response.status}, but not for this message")
 
     def look_up(self, integration: Integration, message: Outgoing, clock: Clock) -> Exchange[Sent | None] | None:

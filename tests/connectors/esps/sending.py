@@ -9,18 +9,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 from urllib.parse import urlsplit
 
 from pydantic import JsonValue
 
 from connectors.base import Post
-from connectors.esps.base import Answered, Outgoing
+from connectors.esps.base import Answered, Outgoing, Sent
 from connectors.esps.webhooks import ParsedEvents, read_post
 from connectors.registry import ESPS
 from shared.clock import utc_now
 from shared.definitions import Integration
-from shared.exchange import Request, Response, run
+from shared.exchange import Exchange, Request, Response, run
 from shared.http import Http
 from shared.json_templates import render_json
 from shared.problem import method_of, raw_body, url_of
@@ -31,6 +31,8 @@ from tests.contract.sample import filled
 from tests.sandbox.esps.vendor import VendorSandbox
 
 _AS_IT_IS: Mapping[str, JsonValue] = {}
+T = TypeVar("T")
+
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
@@ -112,11 +114,22 @@ class Free:
 
 def send(integration: Integration, messages: Sequence[Outgoing]) -> Answered:
     """Sends messages as `send_message` does. Raises what the network raises."""
+    return _done(integration, ESPS.load(integration.connector).send(integration, messages, utc_now))
+
+
+def looked_up(integration: Integration, message: Outgoing) -> Sent | None:
+    """What the vendor says of a message whose fate is unknown. Raises what the network raises."""
+    operation = ESPS.load(integration.connector).look_up(integration, message, utc_now)
+    assert operation is not None
+    return _done(integration, operation)
+
+
+def _done(integration: Integration, operation: Exchange[T]) -> T:
     http = Http((f"http://{urlsplit(integration.url).netloc}",))
     tokens = Tokens(cast("Secrets", Kept()), cast("Leases", Free()), http.send, utc_now)
     authorised = tokens.authorised("integration", integration.name, integration.auth, http.send)
     try:
-        return run(ESPS.load(integration.connector).send(integration, messages, utc_now), authorised)
+        return run(operation, authorised)
     finally:
         http.close()
 

@@ -11,7 +11,19 @@ from connectors.registry import ESPS
 from shared.definitions import Integration
 from shared.errors import BadRequest, Misconfigured, Permanent, SendbridgeError, Transient, Unknown
 from shared.exchange import Request, Response, run
-from tests.connectors.esps.sending import NOW, asked, at_sandbox, login, rendered, sample_post, sandbox_of, send, summary, told
+from tests.connectors.esps.sending import (
+    NOW,
+    asked,
+    at_sandbox,
+    login,
+    looked_up,
+    rendered,
+    sample_post,
+    sandbox_of,
+    send,
+    summary,
+    told,
+)
 from tests.contract.sample import filled
 
 LOGIN = login("secret-of-mailjet-webhook-login-0123")
@@ -114,7 +126,7 @@ def test_the_sandbox_takes_the_good_ones_of_a_batch_with_an_error() -> None:
         assert [type(one) for one in send(made, [rendered(made)]).outcomes] == [Misconfigured]
 
 
-def looked_up(made: Integration, message: Outgoing, response: Response) -> tuple[Sent | None, list[Request]]:
+def look_up(made: Integration, message: Outgoing, response: Response) -> tuple[Sent | None, list[Request]]:
     requests: list[Request] = []
 
     def reply(request: Request) -> Response:
@@ -129,10 +141,10 @@ def looked_up(made: Integration, message: Outgoing, response: Response) -> tuple
 def test_a_message_is_looked_up_by_our_id() -> None:
     made = filled("mailjet")
     message = rendered(made)
-    found, [request] = looked_up(made, message, Response(200, {}, b'{"Count": 1, "Data": [{"ID": %d}], "Total": 1}' % HUGE))
+    found, [request] = look_up(made, message, Response(200, {}, b'{"Count": 1, "Data": [{"ID": %d}], "Total": 1}' % HUGE))
     assert found == Sent(str(HUGE), 200, 0)
     assert (request.method, request.url) == ("GET", f"https://api.mailjet.com/v3/REST/message?CustomID={message.id}")
-    assert looked_up(made, message, Response(200, {}, b'{"Count": 0, "Data": [], "Total": 0}'))[0] is None
+    assert look_up(made, message, Response(200, {}, b'{"Count": 0, "Data": [], "Total": 0}'))[0] is None
     for response, kind in (
         (Response(401), Misconfigured),
         (Response(500), Transient),
@@ -140,9 +152,22 @@ def test_a_message_is_looked_up_by_our_id() -> None:
         (Response(200, {}, b"<html>"), Transient),
     ):
         with pytest.raises(kind):
-            looked_up(made, message, response)
+            look_up(made, message, response)
     elsewhere = Outgoing(message.id, message.url, {"Messages": [{"CustomID": "mine"}]})
     assert ESPS.load("mailjet").look_up(made, elsewhere, lambda: NOW) is None
+
+
+def test_the_sandbox_tells_of_a_message_whose_answer_was_cut_off() -> None:
+    with sandbox_of("mailjet") as sandbox:
+        made = at_sandbox("mailjet", sandbox)
+        cut, never = rendered(made, 1), rendered(made, 2)
+        sandbox.control("fail", target="send", mode="cut_after", times=1)
+        with pytest.raises(Unknown):
+            send(made, [cut])
+        found = looked_up(made, cut)
+        assert found is not None
+        assert [found.esp_message_id] == [one.id for one in sandbox.taken]
+        assert looked_up(made, never) is None
 
 
 def event(kind: str, **fields: JsonValue) -> dict[str, JsonValue]:

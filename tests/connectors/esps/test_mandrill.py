@@ -12,7 +12,7 @@ from connectors.esps.webhooks import ParsedEvents, read_post
 from connectors.registry import ESPS
 from shared.errors import BadRequest, Misconfigured, Permanent, SendbridgeError, Transient, Unknown
 from shared.exchange import Request, Response, run
-from tests.connectors.esps.sending import NOW, asked, at_sandbox, rendered, sample_post, sandbox_of, send, summary
+from tests.connectors.esps.sending import NOW, asked, at_sandbox, looked_up, rendered, sample_post, sandbox_of, send, summary
 from tests.contract.esps.mandrill import URL, post, sign
 from tests.contract.sample import filled
 
@@ -96,7 +96,7 @@ def test_the_sandbox_and_what_it_refuses() -> None:
         assert [one.to for one in sandbox.taken] == ["ada@example.com"]
 
 
-def looked_up(message: Outgoing, response: Response) -> tuple[Sent | None, Request]:
+def search(message: Outgoing, response: Response) -> tuple[Sent | None, Request]:
     requests: list[Request] = []
 
     def reply(request: Request) -> Response:
@@ -116,11 +116,11 @@ def test_a_message_is_searched_for_by_its_recipient_and_our_id() -> None:
     message = rendered(filled("mandrill"))
     other: JsonValue = {"_id": "0a0", "metadata": {"message_id": "m_other"}}
     ours: JsonValue = {"_id": "0a1", "metadata": {"message_id": message.id}}
-    found, request = looked_up(message, listed(other, ours))
+    found, request = search(message, listed(other, ours))
     assert found == Sent("0a1", 200, 0)
     assert request.url == "https://mandrillapp.com/api/1.0/messages/search.json"
     assert json.loads(request.body)["query"] == "full_email:person1@example.com"
-    assert looked_up(message, listed(other, None, {}))[0] is None
+    assert search(message, listed(other, None, {}))[0] is None
     for response, kind in (
         (listed(*[other] * 1000), Unknown),
         (Response(200, {}, b"{}"), Unknown),
@@ -128,7 +128,20 @@ def test_a_message_is_searched_for_by_its_recipient_and_our_id() -> None:
         (Response(429), Transient),
     ):
         with pytest.raises(kind):
-            looked_up(message, response)
+            search(message, response)
+
+
+def test_the_sandbox_tells_of_a_message_whose_answer_was_cut_off() -> None:
+    with sandbox_of("mandrill") as sandbox:
+        made = at_sandbox("mandrill", sandbox)
+        cut, never = rendered(made, 1), rendered(made, 2)
+        sandbox.control("fail", target="send", mode="cut_after", times=1)
+        with pytest.raises(Unknown):
+            send(made, [cut])
+        found = looked_up(made, cut)
+        assert found is not None
+        assert [found.esp_message_id] == [one.id for one in sandbox.taken]
+        assert looked_up(made, never) is None
 
 
 def test_what_cannot_be_searched_for_is_not() -> None:
