@@ -108,7 +108,7 @@ class Free:
         """Always."""
         return bool(name and seconds)
 
-    def give_back(self, name: str) -> None:
+    def give_back(self, name: str, *, after: float = 0) -> None:
         """Nothing to do."""
 
 
