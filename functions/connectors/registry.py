@@ -52,6 +52,7 @@ ESPS: Family[Esp] = Family(
         "ses": "connectors.esps.ses:CONNECTOR",
         "sendgrid": "connectors.esps.sendgrid:CONNECTOR",
         "brevo": "connectors.esps.brevo:CONNECTOR",
+        "mailgun": "connectors.esps.mailgun:CONNECTOR",
         "twilio": "connectors.esps.twilio:CONNECTOR",
         "mailjet": "connectors.esps.mailjet:CONNECTOR",
         "mailtrap": "connectors.esps.mailtrap:CONNECTOR",
