@@ -62,14 +62,17 @@ class Api:
         return self._ask("GET", path, query)
 
     def post(self, *path: str, body: JsonValue) -> Answer:
-        """Has something done."""
-        return self._ask("POST", path, {}, body)
+        """Has something done; waits its turn like `put`."""
+        return self._in_turn("POST", path, {}, body)
 
     def put(self, *path: str, body: JsonValue, **query: str) -> Answer:
         """Writes; waits its turn while somebody else is writing."""
+        return self._in_turn("PUT", path, query, body)
+
+    def _in_turn(self, method: str, path: tuple[str, ...], query: Mapping[str, str], body: JsonValue) -> Answer:
         for _ in range(_BUSY_TRIES):
             try:
-                return self._ask("PUT", path, query, body)
+                return self._ask(method, path, query, body)
             except Refused as error:
                 if error.status != 409:
                     raise

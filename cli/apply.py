@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -25,6 +25,8 @@ class Result:
     created: bool
     changed: tuple[str, ...]
     version: int
+    published: int | None
+    """The version that is in force; of what needs no publishing, always this one."""
 
     @property
     def what(self) -> str:
@@ -38,6 +40,15 @@ class Result:
         fields = f": {', '.join(self.changed)}" if self.what == "changed" else ""
         return f"{self.what:<9}  {self.document.label}{fields}"
 
+    @property
+    def note(self) -> str:
+        """What is still to be done; empty if nothing is."""
+        if self.published == self.version:
+            return ""
+        now = f"version {self.published} stays in force" if self.published else "nothing is sent by it"
+        how = f"`sendbridge test {self.document.name} --to ADDRESS --publish`"
+        return f"draft      {self.document.label}: {now} until version {self.version} is tested and published: {how}"
+
     def as_json(self) -> Answer:
         """For programs."""
         document = self.document
@@ -47,6 +58,7 @@ class Result:
             "what": self.what,
             "version": self.version,
             "changed": [*self.changed],
+            "published": self.published,
         }
 
 
@@ -69,14 +81,29 @@ def diff(api: Api, documents: list[Document]) -> list[Result]:
 
 def apply(api: Api, documents: list[Document]) -> Iterator[Result]:
     """Applies what differs, one after the other, having had the deployment check all of them first."""
-    for result in diff(api, documents):
-        yield result if result.what == "unchanged" else _put(api, result.document, {})
+    results = diff(api, documents)
+    absent = {result.document.label for result in results if result.created}
+    waiting = []
+    for planned in results:
+        document = planned.document
+        if planned.what == "unchanged":
+            yield planned
+        elif f"integration/{document.body.get('failover')}" in absent:
+            # Two integrations that stand in for each other: one of them has to be there first.
+            _put(api, replace(document, body={**document.body, "failover": ""}), {})
+            waiting.append(planned)
+        else:
+            yield _put(api, document, {})
+        absent.discard(document.label)
+    for planned in waiting:
+        yield replace(_put(api, planned.document, {}), created=planned.created, changed=planned.changed)
 
 
 def _put(api: Api, document: Document, query: dict[str, str]) -> Result:
     answer = api.put("definitions", document.kind, document.name, body=document.body, **query)
     changed = tuple(cast("list[str]", answer["changed"]))
-    return Result(document, bool(answer["created"]), changed, cast("int", answer["version"]))
+    version = cast("int", answer["version"])
+    return Result(document, bool(answer["created"]), changed, version, cast("int | None", answer.get("published", version)))
 
 
 def _mistakes(document: Document, error: Refused) -> Iterable[str]:

@@ -18,7 +18,7 @@ from pydantic import JsonValue
 from cli.errors import BadInput
 from shared.catalogue import unmask
 from shared.definitions import KINDS, Kind
-from shared.validation import Fault, check, dotted, marks_of, secrets_of
+from shared.validation import Fault, check, dotted, marks_of, mismatches, references_of, secrets_of
 
 _VARIABLE = re.compile(r"\$*\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _DEEPEST = 50
@@ -74,10 +74,51 @@ def read(paths: Iterable[Path], environ: Mapping[str, str] = os.environ) -> list
         if other := seen.get(document.label):
             mistakes.append(document.mistake(("name", f"a name of its own: {other.path} has a {document.label} as well")))
         seen[document.label] = document
+    for document in documents:
+        faults = mismatches(document.kind, document.body, lambda kind, name: _body(seen.get(f"{kind}/{name}")))
+        mistakes += [document.mistake(fault) for fault in faults]
     if mistakes:
         raise BadInput("\n".join(mistakes))
     order = list(KINDS)
-    return sorted(documents, key=lambda document: order.index(document.kind))
+    return _referred_first(sorted(documents, key=lambda document: order.index(document.kind)), seen)
+
+
+def _body(document: Document | None) -> Mapping[str, JsonValue] | None:
+    return document.body if document else None
+
+
+def _referred_first(documents: list[Document], labelled: Mapping[str, Document]) -> list[Document]:
+    """Each after those that it refers to, where they do not refer to each other."""
+    placed: dict[str, Document] = {}
+
+    def place(document: Document, waiting: tuple[str, ...] = ()) -> None:
+        if document.label in placed or document.label in waiting:
+            return
+        for _, kind, name in references_of(document.kind, document.body):
+            if other := labelled.get(f"{kind}/{name}"):
+                place(other, (*waiting, document.label))
+        placed[document.label] = document
+
+    for document in documents:
+        place(document)
+    return [*placed.values()]
+
+
+def read_value(path: Path) -> JsonValue:
+    """A mapping of a YAML or JSON file, as it is. Raises BadInput."""
+    try:
+        value = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506  # it is a SafeLoader
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}") from None
+    except (UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError, TypeError):
+        raise BadInput(f"{path}: the file must be YAML or JSON, in UTF-8") from None
+    filling = _Filling({}, literal=True)
+    body = filling.fill(value, "", 0)
+    for place, expected in filling.faults:
+        raise BadInput(f"{path}: {place}: expected {expected}")
+    if not isinstance(body, dict):
+        raise BadInput(f"{path}: expected a mapping")
+    return body
 
 
 def _files(paths: Iterable[Path]) -> list[Path]:
@@ -154,10 +195,10 @@ def escaped(value: JsonValue) -> JsonValue:
 
 
 class _Filling:
-    """Replaces variables by their values, and notes what is missing and where secrets were put."""
+    """Replaces variables by their values, and notes what is missing and where secrets were put; `literal` leaves all as it is."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
+    def __init__(self, environ: Mapping[str, str], *, literal: bool = False) -> None:
+        self._environ, self._literal = environ, literal
         self.faults: list[Fault] = []
         self.secrets: list[str] = []
 
@@ -167,7 +208,7 @@ class _Filling:
             self.faults.append(Fault(dotted(path)[:200], f"at most {_DEEPEST} levels"))
             return None
         if isinstance(value, str):
-            return _VARIABLE.sub(lambda found: self._text(found, path), value)
+            return value if self._literal else _VARIABLE.sub(lambda found: self._text(found, path), value)
         if isinstance(value, dict):
             return self._mapping(value, path, depth)
         if isinstance(value, list):
@@ -179,7 +220,7 @@ class _Filling:
 
     def _mapping(self, value: dict[object, object], path: str, depth: int) -> JsonValue:
         name = value.get("env")
-        if len(value) == 1 and isinstance(name, str):
+        if len(value) == 1 and isinstance(name, str) and not self._literal:
             self.secrets.append(path)
             return self._variable(name, path)
         for key in value:

@@ -1,6 +1,7 @@
 """The `sendbridge` command: a client of the admin API, the same for a deployment in an account and for a local one.
 
-Exit codes: 0 done, 1 it failed (`diff`: there are differences; `doctor`: something is wrong), 2 bad input.
+Exit codes: 0 done, 1 it failed (`diff`: there are differences; `doctor`: something is wrong; `test`: the message was not sent;
+`preview`: it cannot be made), 2 bad input.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import boto3
 from botocore.exceptions import BotoCoreError
 from pydantic import JsonValue
 
-from cli import apply, show
+from cli import apply, ready_made, show, trying
 from cli.api import Api, Deployment
 from cli.errors import BadInput, CommandError
 from cli.files import read
@@ -60,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--local", action="store_true", help=f"the deployment of `make run`, from {_LOCAL}")
     common.add_argument("--json", action="store_true", help="print JSON")
     parser = argparse.ArgumentParser(
-        "sendbridge", description="Definitions, traces and parked items of a Sendbridge deployment.", parents=[common]
+        "sendbridge", description="Definitions, tests, traces and parked items of a Sendbridge deployment.", parents=[common]
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -76,6 +77,16 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("-f", "--file", dest="files", nargs="+", type=Path, required=True, metavar="DIR|FILE")
     export = command("export", _export, "all definitions as YAML that apply takes back, without secrets")
     export.add_argument("-o", "--output", type=Path, metavar="DIR", help="a file each, instead of all on stdout")
+    command("presets", _presets, "the vendors whose integrations are ready made")
+    preset = command("preset", _preset, "a vendor's integration as YAML, to be filled in and applied")
+    preset.add_argument("name")
+    test = command("test", _test, "send a test message through an integration's newest version, and show what was said")
+    trying.add_arguments(test)
+    test.add_argument("--publish", action="store_true", help="put the version in force if the message was sent")
+    trying.add_arguments(command("preview", _preview, "what a test message would be, and where each variable comes from"))
+    publish = command("publish", _publish, "put an integration's newest version in force, once it was tested")
+    publish.add_argument("name")
+    _add_suppressions(command("suppressions", _suppressions, "addresses that get nothing any more: show, add, remove"))
     trace = command("trace", _trace, "what became of a message, or of a visitor's messages, and why")
     trace.add_argument("id", nargs="?", help="message id or visit id")
     trace.add_argument("--tracker", help="with one of the following")
@@ -88,6 +99,18 @@ def _parser() -> argparse.ArgumentParser:
     redrive.add_argument("ids", nargs="*", metavar="ID", help="these only")
     command("doctor", _doctor, "what in the deployment is misconfigured or cannot be reached")
     return parser
+
+
+def _add_suppressions(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("do", choices=["show", "add", "remove"])
+    parser.add_argument("address", help="an email address, or a phone number like +491701234567")
+    parser.add_argument("--reason", help="with add: in words")
+    parser.add_argument(
+        "--cause",
+        action="append",
+        choices=["unsubscribed", "complained", "bounced", "manual"],
+        help="with add: what it is (manual); with remove: what is lifted (bounced and manual)",
+    )
 
 
 def _api(options: argparse.Namespace) -> Api:
@@ -118,13 +141,13 @@ def _load_local() -> None:
 
 def _apply(options: argparse.Namespace) -> int:
     documents = read(options.files)
-    done = []
+    done, notes = [], []
     for result in apply.apply(_api(options), documents):
         done.append(result.as_json())
+        notes += [result.note] if result.note else []
         if not _wants_json(options):
             print(result.line(), flush=True)
-    if _wants_json(options):
-        _print_json(done)
+    _say(options, done, notes)
     return 0
 
 
@@ -143,6 +166,55 @@ def _export(options: argparse.Namespace) -> int:
         return 0
     texts = [text for _, _, text in apply.export(api)]
     _say(options, {"yaml": "---\n".join(texts)}, ["---\n".join(texts).rstrip("\n")])
+    return 0
+
+
+def _presets(options: argparse.Namespace) -> int:
+    _say(options, ready_made.as_json(), ready_made.lines())
+    return 0
+
+
+def _preset(options: argparse.Namespace) -> int:
+    text = ready_made.file_of(options.name)
+    _say(options, {"yaml": text}, [text.rstrip("\n")])
+    return 0
+
+
+def _test(options: argparse.Namespace) -> int:
+    api = _api(options)
+    answer = trying.ask(api, options, preview=False)
+    sent = cast("dict[str, Any]", answer["conclusion"])["outcome"] == "sent"
+    if answer["proven"] and options.publish:
+        answer["published"] = api.post("definitions", "integration", options.name, "publish", body={})["published"]
+    _say(options, answer, show.tested(answer))
+    return 0 if sent else 1
+
+
+def _preview(options: argparse.Namespace) -> int:
+    answer = trying.ask(_api(options), options, preview=True)
+    _say(options, answer, show.previewed(answer))
+    return 1 if answer["error"] else 0
+
+
+def _publish(options: argparse.Namespace) -> int:
+    answer = _api(options).post("definitions", "integration", options.name, "publish", body={})
+    _say(options, answer, [f"{options.name}: version {answer['published']} is in force."])
+    return 0
+
+
+def _suppressions(options: argparse.Namespace) -> int:
+    body: dict[str, JsonValue] = {"channel": "email" if "@" in options.address else "sms", "address": options.address}
+    causes = options.cause or []
+    if (options.do == "show" and (causes or options.reason)) or (options.do == "remove" and options.reason):
+        raise BadInput(f"suppressions {options.do}: --reason and --cause say nothing here.")
+    if options.do == "add" and len(causes) > 1:
+        raise BadInput("suppressions add: name one --cause.")
+    if options.do == "add":
+        body |= {name: value for name, value in (("reason", options.reason), ("cause", causes[0] if causes else "")) if value}
+    elif causes:
+        body["causes"] = causes
+    answer = _api(options).post("suppressions", options.do, body=body)
+    _say(options, answer, show.suppressions(options.address, _rows(answer, "suppressions")))
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -61,3 +62,83 @@ def checks(found: Iterable[dict[str, Any]]) -> Iterator[str]:
     for check in sorted(found, key=lambda check: not check["ok"]):
         detail = f": {check['detail']}" if check["detail"] else ""
         yield f"{'ok   ' if check['ok'] else 'WRONG'}  {check['check']:<14}  {check['subject']}{detail}"
+
+
+def tested(answer: dict[str, Any]) -> Iterator[str]:
+    """A test: what went out and came back, the variables, and what is to be made of it."""
+    for call in answer["calls"]:
+        yield from _request(call["request"])
+        yield from _response(call)
+        yield ""
+    yield from _variables(answer["variables"])
+    yield f"{_subject(answer)}: {_conclusion(answer['conclusion'])}"
+    if "published" in answer:
+        yield f"{answer['integration']}: version {answer['published']} is in force."
+    elif answer["proven"]:
+        yield f"It is tested now: `sendbridge publish {answer['integration']}` puts it in force."
+
+
+def previewed(answer: dict[str, Any]) -> Iterator[str]:
+    """A preview: what would go out, and the variables."""
+    if answer["request"] is not None:
+        yield from _request(answer["request"])
+        yield ""
+    yield from _variables(answer["variables"])
+    yield f"{_subject(answer)}: {answer['error'] or 'nothing was sent, this is what would be'}"
+
+
+def _subject(answer: dict[str, Any]) -> str:
+    version = f"version {answer['version']}" if answer["version"] else "not saved yet"
+    return f"{answer['integration']}, {version}"
+
+
+def _conclusion(conclusion: dict[str, Any]) -> str:
+    what = {
+        "sent": f"sent, as {conclusion['esp_message_id']}",
+        "retry": "not sent; a message would be tried again",
+        "unknown": "nobody can say whether it was sent",
+        "park": "refused; a message would be parked",
+        "misconfigured": "misconfigured; messages would wait until it is mended",
+    }[conclusion["outcome"]]
+    after = f" after {conclusion['retry_after_seconds']:g} s" if "retry_after_seconds" in conclusion else ""
+    return f"{what}{after}" + (f": {conclusion['reason']}" if conclusion["reason"] else "")
+
+
+def _request(request: dict[str, Any]) -> Iterator[str]:
+    yield f"> {request['method']} {request['url']}"
+    yield from _rest(">", request)
+
+
+def _response(call: dict[str, Any]) -> Iterator[str]:
+    response = call["response"]
+    if response is None:
+        yield f"< nothing, after {call['milliseconds']} ms: {call['failure']}"
+        return
+    yield f"< {response['status']}, after {call['milliseconds']} ms"
+    yield from _rest("<", response)
+
+
+def _rest(mark: str, message: dict[str, Any]) -> Iterator[str]:
+    """Headers and body, as far as they are shown."""
+    yield from (f"{mark} {name}: {value}" for name, value in message["headers"].items())
+    if message["body"]:
+        yield mark
+        yield from (f"{mark} {line}" for line in message["body"].splitlines())
+    if message["cut"]:
+        yield f"{mark} … (cut: {message['bytes']} bytes)"
+
+
+def _variables(lines: list[dict[str, Any]]) -> Iterator[str]:
+    name = max((len(line["name"]) for line in lines), default=0)
+    source = max((len(line["source"]) for line in lines), default=0)
+    for line in lines:
+        value = "" if line["value"] is None else json.dumps(line["value"], ensure_ascii=False)
+        yield f"  {line['name']:<{name}}  {line['source']:<{source}}  {value[:80]}".rstrip()
+
+
+def suppressions(address: str, found: list[dict[str, Any]]) -> Iterator[str]:
+    """Why an address gets nothing."""
+    if not found:
+        yield f"{address}: nothing keeps it from getting messages."
+    for one in found:
+        yield f"{address}: {one['cause']} on {one['at']}, {one['reason'] or 'without a reason'} (said by {one['source']})"

@@ -94,14 +94,18 @@ def read_trial(body: JsonValue) -> Trial:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is tried: an integration, with a message to a person. `draft` is the stored version that a success proves, if any."""
+    """What is tried: an integration, with a message to a person."""
 
     job: MessageJob
     integration: Integration
     template: Template
     profile: Profile
     version: int | None
+    """Which of the stored ones it is; None if it is not stored."""
+    is_saved: bool
+    """Whether it is tried as it is stored, so that a success proves that version."""
     draft: Stored | None
+    """The version, if it is not in force yet."""
 
 
 @dataclass(frozen=True)
@@ -174,10 +178,11 @@ class Bench:
 
     def _note(self, subject: Subject, by: str) -> bool:
         """Whether the version is proven. An edit meanwhile has made another one, which is not."""
-        if subject.draft is None:
+        if not subject.is_saved:
             return False
         try:
-            self.store.mark_tested(subject.draft, iso(self.clock()), by)
+            if subject.draft is not None:
+                self.store.mark_tested(subject.draft, iso(self.clock()), by)
         except BadRequest:
             return False
         return True
@@ -200,7 +205,8 @@ class Bench:
             template=template,
             profile=self._profile(trial),
             version=saved.version if saved else None,
-            draft=saved if trial.body is None and saved is known.standing.draft else None,
+            is_saved=saved is not None and trial.body is None,
+            draft=saved if saved is known.standing.draft else None,
         )
 
     def _template(self, trial: Trial, integration: Integration) -> Template:

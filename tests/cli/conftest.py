@@ -12,7 +12,8 @@ import pytest
 
 from admin_api.app import Admin
 from cli.main import main
-from tests.admin_api.conftest import settings_of
+from shared.secrets import Secrets
+from tests.admin_api.conftest import Vendors, settings_of
 from tests.admin_api.samples import KEY, OTHER_KEY, PASSWORD
 from tests.aws import REGION, Aws
 
@@ -100,9 +101,15 @@ Sendbridge = Callable[..., Run]
 
 
 @pytest.fixture
-def bridge(aws: Aws) -> Iterator[Bridge]:
+def vendors() -> Vendors:
+    return Vendors()
+
+
+@pytest.fixture
+def bridge(aws: Aws, vendors: Vendors) -> Iterator[Bridge]:
     """The admin API of this test's resources, over HTTP."""
-    with Bridge(Admin(settings_of(aws, allowed_origins=(VENDOR,)), aws.clock)) as server:
+    Secrets(aws.secretsmanager, aws.secret_prefix).write("links", {"key": "k"})
+    with Bridge(Admin(settings_of(aws, allowed_origins=(VENDOR,)), aws.clock, vendors.send)) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield server

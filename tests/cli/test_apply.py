@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,14 +15,22 @@ from tests.cli.conftest import DEFINITIONS, Bridge, Sendbridge
 ALL = ["tracker/shop", "template/cart_abandoned", "integration/postbird", "destination/dynamics", "trigger/abandoned_cart"]
 
 
+DRAFT = (
+    "draft      integration/postbird: nothing is sent by it until version 1 is tested and published: "
+    "`sendbridge test postbird --to ADDRESS --publish`\n"
+)
+
+
 def lines(what: str) -> str:
     return "".join(f"{what:<9}  {label}\n" for label in ALL)
 
 
 def test_applying_twice_changes_nothing_the_second_time(sendbridge: Sendbridge) -> None:
-    assert sendbridge("apply", "-f", DEFINITIONS).out == lines("created")
+    assert sendbridge("apply", "-f", DEFINITIONS).out == lines("created") + DRAFT
     again = sendbridge("apply", "-f", DEFINITIONS)
-    assert (again.code, again.out) == (0, lines("unchanged"))
+    assert (again.code, again.out) == (0, lines("unchanged") + DRAFT)
+    sendbridge("test", "postbird", "--to", "ada@example.com", "--publish")
+    assert sendbridge("apply", "-f", DEFINITIONS).out == lines("unchanged")
 
 
 def test_diff_tells_before_and_after(sendbridge: Sendbridge) -> None:
@@ -47,14 +56,14 @@ def test_what_changed_is_named_and_secrets_are_never_shown(
         "what": "changed",
         "version": 2,
         "changed": ["auth.client_id", "auth.client_secret"],
+        "published": None,
     }
     runs += [sendbridge("export"), sendbridge("--json", "export")]
     for run in runs:
         for secret in (KEY, OTHER_KEY, PASSWORD, "another-long-password"):
             assert secret not in run.out + run.err
-    kept = Secrets(aws.secretsmanager, aws.secret_prefix).read("definition/integration/postbird")
-    assert kept is not None
-    assert kept["/auth/client_secret"] == "another-long-password"
+    kept: Any = Secrets(aws.secretsmanager, aws.secret_prefix).read("definition/integration/postbird")
+    assert kept["draft"]["/auth/client_secret"] == "another-long-password"
 
 
 def test_what_is_exported_can_be_applied(sendbridge: Sendbridge, tmp_path: Path) -> None:
@@ -62,10 +71,10 @@ def test_what_is_exported_can_be_applied(sendbridge: Sendbridge, tmp_path: Path)
     exported = sendbridge("export", "-o", tmp_path)
     assert len(exported.out.splitlines()) == len(ALL)
     assert "{% for item in cart %}\n" in (tmp_path / "template" / "cart_abandoned.yaml").read_text()
-    assert sendbridge("apply", "-f", tmp_path).out == lines("unchanged")
+    assert sendbridge("apply", "-f", tmp_path).out == lines("unchanged") + DRAFT
     one = tmp_path / "all.yml"
     one.write_text(sendbridge("export").out)
-    assert sendbridge("apply", "-f", one).out == lines("unchanged")
+    assert sendbridge("apply", "-f", one).out == lines("unchanged") + DRAFT
 
 
 def test_what_looks_like_a_variable_survives_an_export(sendbridge: Sendbridge, tmp_path: Path) -> None:
@@ -83,7 +92,9 @@ def test_files_apply_in_the_order_of_what_refers_to_what(sendbridge: Sendbridge,
     trigger.write_text(Path(DEFINITIONS, "abandoned_cart.yaml").read_text())
     rest.write_text("---\n".join(Path(DEFINITIONS, f"{n}.yaml").read_text() for n in ("shop", "cart_abandoned", "postbird")))
     run = sendbridge("apply", "-f", trigger, rest)
-    assert [line.split()[1] for line in run.out.splitlines()] == [label for label in ALL if label != "destination/dynamics"]
+    assert [line.split()[1] for line in run.out.splitlines() if "draft" not in line] == [
+        label for label in ALL if label != "destination/dynamics"
+    ]
 
 
 def test_one_wrong_definition_keeps_all_from_being_applied(sendbridge: Sendbridge, bridge: Bridge, tmp_path: Path) -> None:
