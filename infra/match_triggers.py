@@ -18,6 +18,8 @@ def match_triggers(foundation: Foundation) -> Function:
         definitions_ttl=environment.definitions_ttl_seconds,
         profiles_table=tables.profiles.table_name,
         visits_table=tables.visits.table_name,
+        messages_table=tables.messages.table_name,
+        retention_days=environment.message_retention_days,
         profile_days=environment.profile_retention_days,
         visit_days=environment.visit_retention_days,
         events_queue_url=events.url,
@@ -35,6 +37,7 @@ def match_triggers(foundation: Foundation) -> Function:
     function.may("dynamodb:BatchGetItem", "dynamodb:PutItem", on=[tables.visits.table_arn])
     function.may("dynamodb:Query", on=[f"{tables.visits.table_arn}/index/due"])
     function.may("dynamodb:BatchGetItem", "dynamodb:UpdateItem", on=[tables.profiles.table_arn])
+    function.may("dynamodb:UpdateItem", on=[tables.messages.table_arn])
     rights.work_off(function, events, timers)
     rights.send(function, timers, foundation.messages)
     return function

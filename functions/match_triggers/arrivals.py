@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from match_triggers.desk import TRIES, Desk
+from match_triggers.exits import take_back
 from match_triggers.keeping import identifiers_of, merged
 from shared.errors import Transient
 from shared.ids import visit_id
@@ -82,9 +83,12 @@ def _keep(
     for _ in range(TRIES):
         new = merged(key, old, events, triggers, desk.clock())
         if new is old or new is None:
+            if old is not None:
+                take_back(old, events, desk)
             # Whoever wrote this row may have died before its timer was sent.
             return [(key, old.due_at)] if old and again else []
         if desk.visits.write(new):
+            take_back(new, events, desk)
             return [(key, new.due_at)] if again or old is None or new.due_at != old.due_at else []
         old = desk.visits.read(key)
     raise Transient("the visit is being changed by others")

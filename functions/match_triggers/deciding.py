@@ -14,7 +14,7 @@ from match_triggers.cart import cart_of
 from match_triggers.matching import Episode
 from shared.clock import iso
 from shared.ids import message_id
-from shared.jobs import Hop, MessageJob
+from shared.jobs import Hop, MessageJob, TrackerEvent
 from shared.visits import Visit, VisitEvent
 
 _LARGEST_LIST = 60_000
@@ -40,7 +40,7 @@ def verdict(episode: Episode, profiles: Sequence[str]) -> Verdict:
     return Verdict("send", only)
 
 
-def job_of(visit: Visit, episode: Episode, profiles: Sequence[str], now: datetime) -> MessageJob:
+def job_of(visit: Visit, episode: Episode, profiles: Sequence[str], integration_version: int, now: datetime) -> MessageJob:
     """The job that carries the decision, with its trace so far."""
     trigger, what = episode.trigger.definition, verdict(episode, profiles)
     return MessageJob(
@@ -55,6 +55,7 @@ def job_of(visit: Visit, episode: Episode, profiles: Sequence[str], now: datetim
         delivery=trigger.delivery,
         template=trigger.template,
         integration=trigger.integration,
+        integration_version=integration_version,
         decided_at=now,
         anchor_at=visit.last_at,
         begins_at=episode.first.at,
@@ -89,9 +90,9 @@ def _newest(values: list[JsonValue]) -> list[JsonValue]:
 def _hops(episode: Episode, what: Verdict, now: datetime) -> Iterable[Hop]:
     first, last, trigger = episode.first, episode.last, episode.trigger.definition
     for event in dict.fromkeys(e.id for e in (first, last)):
-        yield _received(first if event == first.id else last)
+        yield received(first if event == first.id else last)
     if episode.excluded is not None:
-        yield _received(episode.excluded)
+        yield received(episode.excluded)
     yield Hop(at=last.matched_at, hop="match_triggers", what="matched", data={"trigger": trigger.name, "first_event": first.id})
     timer: dict[str, JsonValue] = {
         "due_at": iso(episode.due_at),
@@ -102,7 +103,8 @@ def _hops(episode: Episode, what: Verdict, now: datetime) -> Iterable[Hop]:
     yield Hop(at=now, hop="match_triggers", what=what.decided, reason=what.reason)
 
 
-def _received(event: VisitEvent) -> Hop:
+def received(event: VisitEvent | TrackerEvent) -> Hop:
+    """The step of an event's arrival."""
     lag = round((event.received_at - event.at).total_seconds(), 3)
     data: dict[str, JsonValue] = {"event": event.id, "event_time": iso(event.at), "lag": lag}
     return Hop(at=event.received_at, hop="receive_event", what=f"received {event.name}", data=data)

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from match_triggers.matching import listening
+from match_triggers.versions import Versions
 from shared.catalogue import Catalogue, Versioned
 from shared.clock import Clock
 from shared.definitions import Trigger
 from shared.jobs import TimerJob
+from shared.ledger import Ledger
 from shared.profiles import Profiles
 from shared.queues import Queue
 from shared.visits import Visits
@@ -26,6 +28,8 @@ class Desk:
 
     visits: Visits
     profiles: Profiles
+    ledger: Ledger
+    versions: Versions
     triggers: Catalogue[Trigger]
     timers: Queue
     messages: Queue

@@ -10,18 +10,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from pydantic_core import to_json
+
 from match_triggers.deciding import job_of
 from match_triggers.desk import TRIES, Desk
+from match_triggers.exits import fired
 from match_triggers.matching import Episode, episodes, next_due
 from shared.catalogue import Versioned
 from shared.definitions import Trigger
 from shared.errors import Transient
 from shared.jobs import MessageJob, TimerJob
+from shared.person import as_snapshot
 from shared.queues import Batch
 from shared.visits import Visit
 
 _EARLY = timedelta(seconds=2)
 """A timer that comes this much before its deadline is not an old one: clocks differ."""
+
+_LARGEST_SNAPSHOT = 16_000
+"""Bytes of a profile that travel with a job: with the cart and the events it still fits a queue message."""
 
 _LARGEST_OUTBOX = 160_000
 """Bytes: what does not fit beside the visit's events waits for its turn, which comes at once."""
@@ -52,7 +59,7 @@ def _look(visit: Visit | None, desk: Desk, *, again: bool) -> datetime | None:
         triggers = desk.listening(visit.tracker)
         ready = visit if visit.outbox else desk.visits.write(_decided(visit, triggers, desk))
         if ready and ready.outbox:
-            desk.messages.send_all(ready.outbox)
+            desk.messages.send_all(_with_profiles(ready.outbox, desk))
             ready = desk.visits.write(_cleared(ready, triggers))
         if ready:
             return ready.due_at
@@ -67,8 +74,17 @@ def _decided(visit: Visit, triggers: Sequence[Versioned[Trigger]], desk: Desk) -
     if not due:
         return visit.model_copy(update={"due_at": next_due(visit, triggers)})
     profiles = desk.profiles.find(visit.identifiers)
-    jobs = _fitting([job_of(visit, episode, profiles, now) for episode in due])
-    return visit.model_copy(update={"outbox": jobs, "consumed": _consumed(visit, due[: len(jobs)], desk)})
+    jobs = _fitting([job_of(visit, one, profiles, desk.versions.of(one.trigger.definition.integration), now) for one in due])
+    consumed = _consumed(visit, due[: len(jobs)], desk)
+    return visit.model_copy(update={"outbox": jobs, "consumed": consumed, "fired": fired(visit, jobs, now)})
+
+
+def _with_profiles(jobs: Sequence[MessageJob], desk: Desk) -> list[MessageJob]:
+    """The jobs, each with the profile as it is now, so that sending need not read it: not those that would grow too large."""
+    people = desk.profiles.get_all({job.profile_id for job in jobs if job.decided == "send" and job.profile_id})
+    snapshots = {key: as_snapshot(person) for key, person in people.items()}
+    small = {key: snapshot for key, snapshot in snapshots.items() if len(to_json(snapshot)) <= _LARGEST_SNAPSHOT}
+    return [job.model_copy(update={"profile": small[job.profile_id]}) if job.profile_id in small else job for job in jobs]
 
 
 def _fitting(jobs: Sequence[MessageJob]) -> tuple[MessageJob, ...]:

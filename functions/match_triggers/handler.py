@@ -13,11 +13,13 @@ from match_triggers.desk import Desk
 from match_triggers.firing import fire
 from match_triggers.settings import Settings
 from match_triggers.sweeping import sweep
+from match_triggers.versions import Versions
 from shared import aws
 from shared.catalogue import Definitions
 from shared.clock import Clock, utc_now
 from shared.definitions import Trigger
 from shared.jobs import EventsJob, TimerJob
+from shared.ledger import Ledger
 from shared.observe import logger, observed
 from shared.profiles import Profiles
 from shared.queues import Batch, Queue
@@ -26,6 +28,8 @@ from shared.visits import Visits
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_sqs import SQSClient
+
+_DAY = 86_400
 
 B = TypeVar("B", EventsJob, TimerJob)
 
@@ -76,6 +80,8 @@ def compose(settings: Settings, dynamodb: DynamoDBClient, sqs: SQSClient, clock:
     desk = Desk(
         visits=Visits(dynamodb, settings.visits_table, timedelta(days=settings.visit_days)),
         profiles=Profiles(dynamodb, settings.profiles_table, timedelta(days=settings.profile_days)),
+        ledger=Ledger(dynamodb, settings.messages_table, clock, settings.retention_days * _DAY),
+        versions=Versions(dynamodb, settings.definitions_table, clock, settings.definitions_ttl),
         triggers=Definitions(settings.definitions_table, dynamodb, clock, settings.definitions_ttl).catalogue(Trigger),
         timers=Queue(sqs, settings.timers_queue_url),
         messages=Queue(sqs, settings.messages_queue_url),

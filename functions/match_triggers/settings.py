@@ -16,6 +16,9 @@ class Settings(env.Settings):
     definitions_table: str
     profiles_table: str
     visits_table: str
+    messages_table: str
+    retention_days: int
+    """Days that a message's row is kept."""
     definitions_ttl: float
     events_queue_url: str
     events_parked_url: str

@@ -46,6 +46,24 @@ class VisitEvent(BaseModel):
     properties: dict[str, JsonValue] = Field(default={}, repr=False)
 
 
+class Fired(BaseModel):
+    """A message that is on its way: what is needed to take it back."""
+
+    model_config = ConfigDict(frozen=True)
+
+    message_id: str
+    trigger: str
+    visit_id: str
+    profile_id: str | None
+    campaign: str
+    delivery: str
+    integration: str
+    decided_at: Time
+    begins_at: Time
+    """An excluded event since then, however late it comes, takes the message back."""
+    valid_until: Time
+
+
 class Visit(BaseModel):
     """What is known of one visit."""
 
@@ -63,15 +81,11 @@ class Visit(BaseModel):
     """Trigger → event time through which its events are used up."""
     outbox: tuple[MessageJob, ...] = Field(default=(), repr=False)
     """Decisions that are taken and may not have been sent yet."""
+    fired: tuple[Fired, ...] = ()
+    """Messages that may not have gone out yet."""
     due_at: Time | None = None
     version: int = Field(default=0, exclude=True)
     """0 if there is no row yet."""
-
-
-def excluded_after(visit: Visit | None, must_not_include: tuple[str, ...], after: datetime) -> VisitEvent | None:
-    """The visit's first event of these names that happened at or after this time; None if there is none."""
-    events = visit.events if visit else ()
-    return next((event for event in events if event.name in must_not_include and event.at >= after), None)
 
 
 class Visits:

@@ -64,6 +64,8 @@ def settings_of(aws: Aws) -> Settings:
         definitions_table=aws.table("definitions"),
         profiles_table=aws.table("profiles"),
         visits_table=aws.table("visits"),
+        messages_table=aws.table("messages"),
+        retention_days=400,
         definitions_ttl=30,
         events_queue_url=aws.queue("events"),
         events_parked_url=aws.queue("events-parked"),

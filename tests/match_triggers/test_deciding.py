@@ -19,7 +19,7 @@ FIRED = START + timedelta(seconds=3661.5)
 def decide(*events: TrackerEvent, profiles: tuple[str, ...] = ("p_1",)) -> MessageJob:
     visit = merged(KEY, None, events, [versioned()], START + timedelta(seconds=2))
     assert visit is not None
-    return job_of(visit, episodes(visit, [versioned()])[0], profiles, FIRED)
+    return job_of(visit, episodes(visit, [versioned()])[0], profiles, 3, FIRED)
 
 
 @pytest.mark.parametrize(

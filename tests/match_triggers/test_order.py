@@ -15,10 +15,12 @@ from pydantic import BaseModel
 from match_triggers.arrivals import arrive
 from match_triggers.desk import Desk
 from match_triggers.firing import fire
+from match_triggers.versions import Versions
 from shared.catalogue import Catalogue, Versioned
 from shared.definitions import Trigger
 from shared.jobs import EventsJob, MessageJob, TimerJob, TrackerEvent
-from shared.person import Identifier
+from shared.ledger import Ledger
+from shared.person import Identifier, Profile
 from shared.profiles import Profiles
 from shared.queues import Batch, Queue
 from shared.visits import Visit, Visits
@@ -64,6 +66,9 @@ class MemoryProfiles:
     def find(self, identifiers: Iterable[Identifier]) -> list[str]:
         return sorted(f"p_{value}" for _, value in identifiers)
 
+    def get_all(self, ids: Iterable[str]) -> dict[str, Profile]:
+        return {}
+
     def upsert(self, *_: object) -> str:
         return ""
 
@@ -76,7 +81,22 @@ class MemoryQueue:
         self.sent += [body[0] if isinstance(body, tuple) else body for body in bodies]
 
 
+class MemoryLedger:
+    """Forgets whatever it is told."""
+
+    def skip(self, *_: object) -> None:
+        return
+
+
+class MemoryVersions:
+    def of(self, integration: str) -> int:
+        return 1
+
+
 class MemoryCatalogue:
+    def get(self, name: str) -> Versioned[Trigger] | None:
+        return TRIGGERS.get(name)
+
     def all(self) -> dict[str, Versioned[Trigger]]:
         return TRIGGERS
 
@@ -90,6 +110,8 @@ class Site:
         self.desk = Desk(
             visits=cast("Visits", self.visits),
             profiles=cast("Profiles", MemoryProfiles()),
+            ledger=cast("Ledger", MemoryLedger()),
+            versions=cast("Versions", MemoryVersions()),
             triggers=cast("Catalogue[Trigger]", MemoryCatalogue()),
             timers=cast("Queue", self.timers),
             messages=cast("Queue", self.messages),

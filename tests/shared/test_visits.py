@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.visits import SHARDS, Visit, VisitEvent, Visits, excluded_after, in_order, shard_of
+from shared.visits import SHARDS, Visit, VisitEvent, Visits, in_order, shard_of
 from tests.aws import Aws
 
 NOON = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
@@ -75,15 +75,6 @@ def test_a_row_outlives_its_deadline(aws: Aws, visits: Visits) -> None:
 def test_the_shards_share_the_visits_evenly() -> None:
     filled = [shard_of(f"shop#a#{number}") for number in range(1600)]
     assert all(50 < filled.count(shard) < 150 for shard in SHARDS)
-
-
-def test_the_first_excluded_event_at_or_after_a_time_is_found() -> None:
-    seen = visit(events=(event("Order Completed", 1), event("Product Added", 2), event("Order Completed", 3)))
-    names = ("Order Completed",)
-    found = [excluded_after(seen, names, NOON + timedelta(seconds=s)) for s in (0, 1, 2, 3, 4)]
-    assert [one and one.id for one in found] == ["Order Completed@1"] * 2 + ["Order Completed@3"] * 2 + [None]
-    assert excluded_after(seen, (), NOON) is None
-    assert excluded_after(None, names, NOON) is None
 
 
 def test_order_is_by_time_then_id_whatever_the_order_of_arrival() -> None:
