@@ -30,7 +30,7 @@ class Send:
 
 @dataclass(frozen=True)
 class Skip:
-    """It is never to go out. If it surely did not before, a slot that an earlier attempt took is free: `without_slot`."""
+    """It is never to go out."""
 
     reason: str
     sends: Sends
@@ -57,23 +57,25 @@ def verdict(
     *,
     integration: Integration,
     now: datetime,
+    unsent: bool = False,
 ) -> Verdict:
     """What to do with a message. Without a policy its channel has that policy's defaults.
 
-    The exit condition is not asked here: the ledger knows it.
+    The exit condition is not asked here: the ledger knows it. `unsent` if no earlier attempt can have gone out: then a slot that
+    one took is given back if the message does not go out now either.
     """
     reason = _over(job, trigger, now) or _unwanted(profile, integration)
     if reason is not None or trigger is None or profile is None:
-        return Skip(reason or "", _given_up(profile, job.message_id, now))
-    return _Question(job, trigger, profile, policy or Policy(name=integration.channel), now).answer()
+        return Skip(reason or "", _given_up(profile, job.message_id, now, unsent=unsent))
+    return _Question(job, trigger, profile, policy or Policy(name=integration.channel), now, unsent).answer()
 
 
-def _given_up(profile: Profile | None, message_id: str, now: datetime) -> Sends:
-    """The slots without the one that the message held; one that it took stays: an earlier attempt may have gone out."""
+def _given_up(profile: Profile | None, message_id: str, now: datetime, *, unsent: bool) -> Sends:
+    """The slots without the message's own, unless it took that and may have gone out."""
     if profile is None:
         return {}
     own = profile.sends.get(message_id)
-    return without_slot(profile.sends, message_id, now) if own and own.state == "held" else profile.sends
+    return without_slot(profile.sends, message_id, now) if own and (own.state == "held" or unsent) else profile.sends
 
 
 def _over(job: MessageJob, trigger: Trigger | None, now: datetime) -> str | None:
@@ -112,6 +114,7 @@ class _Question:
     profile: Profile
     policy: Policy
     now: datetime
+    unsent: bool
 
     def answer(self) -> Verdict:
         exempt = self.trigger.name in self.policy.exempt
@@ -161,10 +164,10 @@ class _Question:
         """Waits, holding a slot; or, if its validity ends before, does not wait in vain."""
         sends, message_id = self.profile.sends, self.job.message_id
         if until > self.job.valid_until:
-            return Skip(too_late, _given_up(self.profile, message_id, self.now))
+            return Skip(too_late, _given_up(self.profile, message_id, self.now, unsent=self.unsent))
         own = sends.get(message_id)
-        if own is not None and own.state == "taken":
-            return Wait(reason, until, pruned(sends, self.now))  # an earlier attempt may have gone out
+        if own is not None and own.state == "taken" and not self.unsent:
+            return Wait(reason, until, pruned(sends, self.now))
         return Wait(reason, until, with_slot(sends, message_id, self._slot(until, self.job.valid_until, held=True), self.now))
 
 

@@ -97,6 +97,7 @@ class Slots:
                 policy.definition if policy else None,
                 integration=work.via.integration,
                 now=outbox.clock(),
+                unsent=work.row is not None and not work.doubtful,
             )
         except Exception as error:  # a message's failure must not touch its neighbours
             self.run.batch.settle(work.record, error)

@@ -287,6 +287,20 @@ def test_a_slot_that_an_earlier_attempt_took_stays_taken_until_somebody_knows_be
     assert again.sends["m_1"].at == NOW
 
 
+def test_a_slot_is_given_back_by_what_surely_did_not_go_out() -> None:
+    sends = {"m_1": taken(1, "abandoned")}
+    integration = Integration.model_validate(INTEGRATION)
+    off = verdict(job(), trigger(enabled=False), person(sends), None, integration=integration, now=NOW, unsent=True)
+    assert off == Skip("the trigger is switched off", {})
+    policy, midnight = Policy(name="email", quiet_hours=NIGHT), NOW + 12 * HOUR
+    waits = verdict(job(), trigger(), person(sends), policy, integration=integration, now=midnight, unsent=True)
+    assert waits.sends["m_1"].state == "held"
+    late = verdict(
+        job(valid_until=midnight), trigger(), person(sends), policy, integration=integration, now=midnight, unsent=True
+    )
+    assert late == Skip("no longer valid after quiet hours", {})
+
+
 def test_transactional_messages_neither_count_nor_wait() -> None:
     policy = Policy(name="email", cap=Cap(times=1), quiet_hours=NIGHT, exempt=("abandoned",))
     sends = {"a": taken(1, "other")}
