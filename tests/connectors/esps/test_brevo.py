@@ -10,7 +10,7 @@ from connectors.esps.base import Sent
 from connectors.esps.brevo import CONNECTOR
 from shared.errors import BadRequest, Misconfigured, Permanent, SendbridgeError, Transient, Unknown
 from shared.exchange import Response
-from tests.connectors.esps.sending import NOW, asked, at_sandbox, login, rendered, sandbox_of, send, summary, told
+from tests.connectors.esps.sending import NOW, asked, at_sandbox, login, rendered, sample_post, sandbox_of, send, summary, told
 from tests.contract.sample import filled
 
 LOGIN = login("secret-of-brevo-webhook-login-0123")
@@ -147,3 +147,8 @@ def test_only_who_knows_the_login_may_post() -> None:
         with pytest.raises(BadRequest) as refused:
             told("brevo", event("opened"), headers, NOW)
         assert refused.value.status == 401
+
+
+def test_the_sample_post_is_an_opening_by_a_proxy_and_a_click() -> None:
+    post = sample_post("brevo")
+    assert summary(told("brevo", post.body, post.headers)) == [("m_ada", "other", False), ("m_ada", "clicked", False)]

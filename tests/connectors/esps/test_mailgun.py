@@ -15,7 +15,7 @@ from connectors.esps.webhooks import ParsedEvents, read_post
 from shared.definitions import Integration
 from shared.errors import BadRequest, Misconfigured, Permanent, SendbridgeError, Transient
 from shared.exchange import Response
-from tests.connectors.esps.sending import NOW, asked, at_sandbox, rendered, sandbox_of, send, summary
+from tests.connectors.esps.sending import NOW, asked, at_sandbox, rendered, sample_post, sandbox_of, send, summary
 from tests.contract.sample import filled
 from tests.sandbox.esps.mailgun import signature
 
@@ -154,6 +154,8 @@ def read(
     return read_post(esp or Mailgun(), filled("mailgun"), Post({}, body), lambda: now)
 
 
+HUMAN: JsonValue = {"bot": "", "client-type": "browser"}
+APPLE: JsonValue = {"bot": "apple", "client-type": "browser"}
 EVENTS: list[tuple[dict[str, JsonValue], str, bool]] = [
     (event("accepted"), "other", False),
     (event("delivered"), "delivered", False),
@@ -166,10 +168,10 @@ EVENTS: list[tuple[dict[str, JsonValue], str, bool]] = [
     (event("failed", severity="permanent", reason="suppress-complaint"), "failed", False),
     (event("failed", severity="permanent", reason="suppress-unsubscribe"), "failed", False),
     (event("opened"), "opened", False),
-    (event("opened", **{"client-info": {"bot": ""}}), "opened", False),
-    (event("opened", **{"client-info": {"bot": "apple"}}), "other", False),
+    (event("opened", **{"client-info": HUMAN}), "opened", False),
+    (event("opened", **{"client-info": APPLE}), "other", False),
     (event("clicked", url="https://shop.example.com/cart"), "clicked", False),
-    (event("clicked", **{"client-info": {"bot": "generic"}}), "other", False),
+    (event("clicked", **{"client-info": APPLE}), "other", False),
     (event("complained"), "complained", False),
     (event("unsubscribed"), "unsubscribed", False),
 ]
@@ -230,3 +232,8 @@ def test_a_parent_accounts_signature_is_taken_with_its_own_time() -> None:
 def test_a_bad_event_is_a_problem(one: JsonValue) -> None:
     parsed = read(one)
     assert (len(parsed.engagements), len(parsed.problems)) == (0, 1)
+
+
+def test_the_sample_post_is_a_hard_bounce() -> None:
+    parsed = read_post(Mailgun(), filled("mailgun"), sample_post("mailgun"), lambda: NOW)
+    assert summary(parsed) == [("m_grace", "bounced", True)]

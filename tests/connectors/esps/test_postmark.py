@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from connectors.esps.base import Sent
 from shared.errors import BadRequest, Misconfigured, Permanent, SendbridgeError, Transient, Unknown
 from shared.exchange import Response
-from tests.connectors.esps.sending import NOW, asked, at_sandbox, login, rendered, sandbox_of, send, summary, told
+from tests.connectors.esps.sending import NOW, asked, at_sandbox, login, rendered, sample_post, sandbox_of, send, summary, told
 from tests.contract.sample import filled
 
 LOGIN = login("secret-of-postmark-webhook-login-0123")
@@ -140,3 +140,8 @@ def test_only_who_knows_the_login_may_post() -> None:
         with pytest.raises(BadRequest) as refused:
             told("postmark", EVENTS[0][0], headers, NOW)
         assert refused.value.status == 401
+
+
+def test_the_sample_post_is_a_hard_bounce() -> None:
+    post = sample_post("postmark")
+    assert summary(told("postmark", post.body, post.headers)) == [("m_grace", "bounced", True)]

@@ -10,7 +10,7 @@ from connectors.esps.base import Sent
 from shared.definitions import Integration
 from shared.errors import BadRequest, Misconfigured, Permanent, SendbridgeError, Transient, Unknown
 from shared.exchange import Response
-from tests.connectors.esps.sending import NOW, asked, at_sandbox, rendered, sandbox_of, send, summary, told
+from tests.connectors.esps.sending import NOW, asked, at_sandbox, rendered, sample_post, sandbox_of, send, summary, told
 from tests.contract.esps.resend import event, sign
 from tests.contract.sample import KEYS, filled
 
@@ -147,3 +147,9 @@ def test_names_of_both_kinds_are_taken_and_nothing_unsigned_old_or_altered() -> 
         with pytest.raises(BadRequest) as refused:
             told("resend", raw, headers, now, SECRETS)
         assert refused.value.status == 401
+
+
+def test_the_sample_post_is_a_click() -> None:
+    post = sample_post("resend")
+    [click] = told("resend", post.body, post.headers, changes=SECRETS).engagements
+    assert (click.message_id, click.type, click.url) == ("m_ada", "clicked", "https://shop.example.com/cart")

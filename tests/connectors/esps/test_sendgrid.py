@@ -13,10 +13,14 @@ from connectors.esps.sendgrid import CONNECTOR
 from shared.definitions import Integration
 from shared.errors import BadRequest, Misconfigured, Permanent, SendbridgeError, Transient, Unknown
 from shared.exchange import Response
-from tests.connectors.esps.sending import NOW, asked, at_sandbox, rendered, sandbox_of, send, summary, told
+from tests.connectors.esps.sending import NOW, asked, at_sandbox, rendered, sample_post, sandbox_of, send, summary, told
 from tests.contract.sample import filled
 from tests.sandbox.esps.sendgrid import new_key, shown, signed
 
+SAMPLE_KEY = (
+    "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE+hq+as1ah7AFzDEw7Vb2HUJp05hdb4Gzo2p2Y/VMHDcaL9JMmcedtUcbw5HdZ0h+WvLhlXEMQFpfQm4oq4TKlQ=="
+)
+"""Signed the sample post."""
 KEY, OLD, OTHER = new_key(), new_key(), new_key()
 WEBHOOK: dict[str, JsonValue] = {
     "webhook": {**filled("sendgrid").model_dump()["webhook"], "secrets": [shown(KEY), shown(OLD)]},
@@ -211,3 +215,11 @@ def _webhook() -> dict[str, JsonValue]:
 
 def _with_key(key: str) -> Integration:
     return filled("sendgrid", webhook={**_webhook(), "secrets": [key]})
+
+
+def test_the_sample_post_has_three_good_events_and_a_bad_one() -> None:
+    post = sample_post("sendgrid")
+    webhook: JsonValue = {**_webhook(), "secrets": [SAMPLE_KEY]}
+    parsed = told("sendgrid", post.body, post.headers, changes={"webhook": webhook})
+    assert summary(parsed) == [("m_ada", "other", False), ("m_ada", "clicked", False), ("m_grace", "bounced", True)]
+    assert [index for index, _, _ in parsed.problems] == [2]

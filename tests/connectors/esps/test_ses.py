@@ -11,7 +11,7 @@ from shared.definitions import Integration
 from shared.errors import BadRequest, Misconfigured, Permanent, SendbridgeError, Transient
 from shared.exchange import Response
 from shared.problem import problem
-from tests.connectors.esps.sending import NOW, asked, at_sandbox, login, rendered, sandbox_of, send, summary, told
+from tests.connectors.esps.sending import NOW, asked, at_sandbox, login, rendered, sample_post, sandbox_of, send, summary, told
 from tests.contract.sample import filled
 
 LOGIN = login("secret-of-ses-webhook-login-0123")
@@ -160,3 +160,8 @@ def test_without_the_login_sns_is_asked_for_it() -> None:
         answer = problem(refused.value)
         assert answer["statusCode"] == 401
         assert answer["headers"] == {"content-type": "application/problem+json", "www-authenticate": 'Basic realm="sendbridge"'}
+
+
+def test_the_sample_post_is_a_hard_bounce() -> None:
+    post = sample_post("ses")
+    assert summary(told("ses", post.body, post.headers)) == [("m_grace", "bounced", True)]
