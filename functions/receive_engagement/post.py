@@ -56,7 +56,7 @@ def receive(event: dict[str, object], intake: Intake) -> dict[str, object]:
     post = Post(lower, raw_body(event, MAX_POST), url_of(event), method_of(event))
     parsed = read_post(ESPS.load(integration.connector), integration, post, intake.clock)
     if parsed.greeting is not None:
-        logger.info("the ESP greets", integration=integration.name, **parsed.greeting)
+        logger.info("the ESP greets", integration=integration.name, greeting={**parsed.greeting})
     # Whoever sends a test message sees the answer there and then: it is in no ledger.
     real = [engagement for engagement in parsed.engagements if not is_trial(engagement.message_id)]
     intake.engagements.send_all(_jobs(real))
