@@ -7,7 +7,7 @@ from datetime import datetime
 
 from shared.auth import OAuth2
 from shared.errors import SendbridgeError
-from shared.tokens import Token, Tokens
+from shared.tokens import Token, Tokens, fingerprint
 
 Report = Callable[[str, float, str], None]
 """Told of each token: its name, the seconds it has left, and why it could not be renewed (empty if it could or need not)."""
@@ -17,7 +17,7 @@ AHEAD = 300
 
 
 def renew_all(logins: Iterable[tuple[str, OAuth2]], tokens: Tokens, now: datetime, report: Report) -> None:
-    """Renews each token that ends soon; one that cannot be renewed keeps no other waiting."""
+    """Renews each token that ends soon or is for other credentials; one that cannot be renewed keeps no other waiting."""
     for name, auth in logins:
         try:
             token = _renewed(name, auth, tokens, now)
@@ -33,7 +33,7 @@ def _renewed(name: str, auth: OAuth2, tokens: Tokens, now: datetime) -> Token | 
     stored = tokens.stored(name)
     if stored is None:
         return None
-    if stored.seconds_left(now) > max(AHEAD, stored.lifetime / 5):
+    if stored.fingerprint == fingerprint(auth) and stored.seconds_left(now) > max(AHEAD, stored.lifetime / 5):
         return stored
     return tokens.renew(name, auth, replacing=stored)
 

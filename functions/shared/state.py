@@ -32,7 +32,7 @@ class Leases:
         # Anew each time: of two takes by one process, the one whose time is over must not give back the other's.
         holder = uuid.uuid4().hex
         # The AWS client repeats a call whose answer was lost: then the holder is this very take.
-        taken = self._put(name, holder, seconds, "attribute_not_exists(pk) OR #until < :now OR holder = :holder")
+        taken = self._put(name, holder, seconds, "attribute_not_exists(pk) OR #until <= :now OR holder = :holder")
         if taken:
             self._holders[name] = holder
         return taken

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -17,10 +18,11 @@ from pydantic import JsonValue
 
 from shared.auth import Auth, BasicAuth, BearerAuth, NoAuth, OAuth2, SigV4
 from shared.clock import Clock, from_iso, iso
-from shared.errors import BadRequest, Busy, Misconfigured, SendbridgeError, Transient, outcome_of_status
+from shared.errors import BadRequest, Busy, Misconfigured, SendbridgeError, Transient, Unknown, outcome_of_status
 from shared.exchange import Request, Response
 from shared.ids import digest
 from shared.mapping import at, text_at
+from shared.observe import logger, whereabouts
 from shared.scrub import code, scrub, without
 from shared.secrets import Secrets
 from shared.sigv4 import signed
@@ -42,9 +44,15 @@ _WORDS = ("error", "code", "error_description", "message", "detail", "title")
 _LIKE_A_KEY = 8
 """Characters from which another value of a token request may be a key, and not a word that the vendor's answer needs."""
 
-_LEASE = 30
+_PATIENCE = 8
+"""Seconds that a token URL has for its answer."""
+_LEASE = 12
+"""Seconds that a renewal lasts at most: so long must others wait for one who was killed meanwhile."""
 _WAIT = 1.0
 """Seconds after which a message looks again for a token that somebody else is fetching."""
+_REMEMBERED = 100
+_AGAIN = 3.0
+"""Seconds after which a token URL that failed is asked again, by one of all."""
 
 
 @dataclass(frozen=True)
@@ -88,12 +96,23 @@ def try_credentials(auth: Auth, send: Send, clock: Clock) -> None:
         raise BadRequest(f"the token URL gives no token: {said}", field="auth", status=422) from error
 
 
+@dataclass(frozen=True)
+class _Refusal:
+    """Until when it is of no use to ask for a token with some credentials, and why."""
+
+    until: datetime
+    error: SendbridgeError
+
+
 class Tokens:
-    """The tokens of all integrations and destinations."""
+    """The tokens of all integrations and destinations. Safe under threads."""
 
     def __init__(self, secrets: Secrets, leases: Leases, http_send: Send, clock: Clock) -> None:
         self._secrets, self._leases, self._http_send, self._clock = secrets, leases, http_send, clock
         self._held: dict[str, Token] = {}
+        self._fingerprints: dict[int, tuple[OAuth2, str]] = {}
+        self._refusals: dict[str, _Refusal] = {}
+        self._locks: dict[str, threading.RLock] = {}
 
     def authorised(self, kind: str, name: str, auth: Auth, send: Send) -> Send:
         """A `send` that authenticates. On a 401 to a bearer token it renews once and sends again.
@@ -114,21 +133,42 @@ class Tokens:
         return lambda request: self._with_token(f"{kind}/{name}", auth, send, request)
 
     def _with_token(self, name: str, auth: OAuth2, send: Send, request: Request) -> Response:
-        token = self.get(name, auth)
+        token = self._surely(name, auth)
         answer = send(_with(request, f"{auth.scheme} {token.value}"))
         if answer.status != 401:
             return answer
-        token = self.get(name, auth, refused=token)
+        token = self._surely(name, auth, refused=token)
         return _refused_is_misconfigured(send(_with(request, f"{auth.scheme} {token.value}")))
 
+    def _surely(self, name: str, auth: OAuth2, refused: Token | None = None) -> Token:
+        """Like `get`. Whatever goes wrong with a token says nothing of the request that needs it: that was surely not processed."""
+        try:
+            return self.get(name, auth, refused)
+        except Unknown as error:
+            raise Transient(error.reason, retry_after=error.retry_after) from error
+        except SendbridgeError:
+            raise
+        except Exception as error:  # of AWS
+            raise Transient(f"no token of {name}: {whereabouts(error)}") from error
+
     def get(self, name: str, auth: OAuth2, refused: Token | None = None) -> Token:
-        """A fresh token, from memory, else from Secrets Manager, else from the token URL; never the one that was refused."""
-        held = self._held.get(name)
-        if held is None or not self._good(held, auth, refused):
-            held = self.stored(name)
-        if held is None or not self._good(held, auth, refused):
-            held = self.renew(name, auth, replacing=refused)
-        self._held[name] = held
+        """A fresh token, from memory, else from Secrets Manager, else from the token URL; never the one that was refused.
+
+        While one thread looks for it, the others wait for what it finds.
+        """
+        # Messages of an older version of the integration have its credentials, beside those of the present one.
+        key = f"{name}/{self._fingerprint(auth)}"
+        held = self._held.get(key)
+        if held is not None and self._good(held, auth, refused):
+            return held
+        with self._locks.setdefault(name, threading.RLock()):
+            held = self._held.get(key)
+            if held is None or not self._good(held, auth, refused):
+                self._wait_if_told(key)
+                held = self.stored(name)
+            if held is None or not self._good(held, auth, refused):
+                held = self.renew(name, auth, replacing=refused)
+            self._held[key] = held
         return held
 
     def stored(self, name: str) -> Token | None:
@@ -143,24 +183,49 @@ class Tokens:
         """Fetches a new token in place of `replacing`, unless somebody else is doing so or has just done it.
 
         Raises Transient if somebody else is, or if the token URL does not answer; Misconfigured if it refuses the credentials.
+        Then nobody asks it again with these credentials for a while: as long as it said, if it did.
         """
-        if not self._leases.take(f"token/{name}", _LEASE):
-            raise Busy(f"the token of {name} is being renewed", retry_after=_WAIT)
-        try:
-            # Whoever had the lease before us may have stored one between our look and our taking it.
-            stored = self.stored(name)
-            if stored is not None and self._good(stored, auth, replacing):
-                return stored
-            token = self._fetch(name, auth)
-            if token.lifetime >= SHARED_FROM:
-                self._share(name, token)
-        finally:
-            self._leases.give_back(f"token/{name}")
+        lease, after = lease_name(name, self._fingerprint(auth)), 0.0
+        with self._locks.setdefault(name, threading.RLock()):
+            try:
+                if not self._leases.take(lease, _LEASE):
+                    raise Busy(f"the token of {name} is being renewed", retry_after=_WAIT)
+                # Whoever had the lease before us may have stored one between our look and our taking it.
+                stored = self.stored(name)
+                if stored is not None and self._good(stored, auth, replacing):
+                    return stored
+                token = self._fetch(name, auth)
+                if token.lifetime >= SHARED_FROM:
+                    self._share(name, token)
+            except (Transient, Misconfigured) as error:
+                asked = error.retry_after if isinstance(error, Transient) else None
+                after = _AGAIN if asked is None else asked
+                until = self._clock() + timedelta(seconds=after)
+                self._refusals[f"{name}/{self._fingerprint(auth)}"] = _Refusal(until, error)
+                raise
+            finally:
+                self._leases.give_back(lease, after=after)
         return token
+
+    def _wait_if_told(self, key: str) -> None:
+        told, now = self._refusals.get(key), self._clock()
+        if told is None or now >= told.until:
+            return
+        if isinstance(told.error, Misconfigured):
+            raise Misconfigured(told.error.reason)
+        raise Busy(told.error.reason, retry_after=(told.until - now).total_seconds())
 
     def _good(self, token: Token, auth: OAuth2, replaced: Token | None) -> bool:
         same = replaced is not None and token.value == replaced.value
-        return not same and token.fingerprint == fingerprint(auth) and token.fresh(self._clock())
+        return not same and token.fingerprint == self._fingerprint(auth) and token.fresh(self._clock())
+
+    def _fingerprint(self, auth: OAuth2) -> str:
+        known = self._fingerprints.get(id(auth))
+        if known is None or known[0] is not auth:
+            known = self._fingerprints[id(auth)] = auth, fingerprint(auth)
+            if len(self._fingerprints) > _REMEMBERED:
+                self._fingerprints.pop(next(iter(self._fingerprints)), None)
+        return known[1]
 
     def _fetch(self, name: str, auth: OAuth2) -> Token:
         asked_at = self._clock()
@@ -174,7 +239,15 @@ class Tokens:
             "lifetime": token.lifetime,
             "fingerprint": token.fingerprint,
         }
-        self._secrets.write(f"token/{name}", value)
+        try:
+            self._secrets.write(f"token/{name}", value)
+        except Exception as error:  # of AWS: the token is good all the same, for us
+            logger.warning("token not shared", token=name, reason=whereabouts(error))
+
+
+def lease_name(name: str, credentials: str) -> str:
+    """The lease of whoever renews a token: other credentials need not wait for what these came to."""
+    return f"token/{name}/{credentials}"
 
 
 def token_request(auth: OAuth2) -> Request:
@@ -191,7 +264,7 @@ def token_request(auth: OAuth2) -> Request:
     else:
         form |= {auth.client_id_key: auth.client_id, auth.client_secret_key: secret}
     body = urlencode(form) if auth.encoding == "form" else json.dumps(form, separators=(",", ":"))
-    return Request("POST", auth.token_url, headers, body.encode())
+    return Request("POST", auth.token_url, headers, body.encode(), _PATIENCE)
 
 
 def read_token(name: str, auth: OAuth2, answer: Response, asked_at: datetime, retry_after: float | None) -> Token:
@@ -216,8 +289,8 @@ def read_token(name: str, auth: OAuth2, answer: Response, asked_at: datetime, re
 
 def fingerprint(auth: OAuth2) -> str:
     """Tells one set of credentials from another, so that changed ones are not used with the old ones' token."""
-    asked = json.dumps([auth.parameters, auth.headers], sort_keys=True)  # some ask by these for whose account a token is
-    return digest(auth.token_url, auth.client_id, auth.client_secret.get_secret_value(), auth.scope, auth.audience, asked)
+    request = token_request(auth)
+    return digest(request.url, json.dumps([*request.headers.items()]), request.body.decode(), auth.token_field)
 
 
 def _said(auth: OAuth2, answer: Response) -> str:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from pydantic import SecretStr
+
 from refresh_tokens.renewal import renew_all
 from shared.exchange import Response
+from shared.tokens import fingerprint
 from tests.aws import Aws
-from tests.shared.test_tokens import AUTH, Vendor, call, tokens
+from tests.shared.test_tokens import AUTH, CALL, Vendor, call, tokens
 
 
 def renewed(aws: Aws, vendor: Vendor) -> list[tuple[str, float, str]]:
@@ -39,3 +42,44 @@ def test_a_token_url_that_is_down_is_reported_with_what_is_left(aws: Aws) -> Non
     [(name, left, problem)] = renewed(aws, vendor)
     assert (name, left) == ("integration/esp", 100)
     assert "503" in problem
+
+
+def test_while_it_renews_nobody_waits_and_nobody_fetches_for_himself(aws: Aws) -> None:
+    vendor = Vendor()
+    sender = tokens(aws, vendor)
+    call(sender, vendor)
+    for _ in range(120):
+        aws.clock.forward(60)
+        renewed(aws, vendor)
+        issued = vendor.issued
+        assert call(sender, vendor).status == 202
+        assert call(tokens(aws, vendor), vendor).status == 202
+        assert vendor.issued == issued
+    assert 3 <= vendor.issued <= 4
+
+
+def test_a_token_of_credentials_that_were_changed_is_replaced(aws: Aws) -> None:
+    vendor = Vendor()
+    call(tokens(aws, vendor), vendor)
+    changed = AUTH.model_copy(update={"client_secret": SecretStr("new")})
+    process = tokens(aws, vendor)
+    renew_all([("integration/esp", changed)], process, aws.clock(), lambda *report: None)
+    stored = process.stored("integration/esp")
+    assert stored is not None
+    assert stored.fingerprint == fingerprint(changed)
+    assert process.authorised("integration", "esp", changed, vendor)(CALL).status == 202
+    assert vendor.issued == 2
+
+
+def test_a_token_url_that_asks_to_wait_is_not_asked_by_the_schedule(aws: Aws) -> None:
+    vendor = Vendor()
+    call(tokens(aws, vendor), vendor)
+    aws.clock.forward(3400)
+    vendor.fail = Response(429, {"retry-after": "100"})
+    renewed(aws, vendor)
+    vendor.fail = None
+    aws.clock.forward(60)
+    assert [(left, "renewed" in problem) for _, left, problem in renewed(aws, vendor)] == [(140, True)]
+    assert vendor.issued == 1
+    aws.clock.forward(60)
+    assert [left for _, left, _ in renewed(aws, vendor)] == [3600]

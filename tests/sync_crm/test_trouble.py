@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from shared.definitions import Destination
 from shared.state import Leases
+from shared.tokens import fingerprint, lease_name
 from tests.crash import Executioner, Killed
-from tests.sync_crm.conftest import World
+from tests.sync_crm.conftest import World, definition
 
 ADAS = ("sent", "opened", "clicked")
 COMPLETE = ["sb_emailclick", "sb_emailopen", "sb_emailsend", "task"]
@@ -102,11 +104,14 @@ def test_a_refused_look_up_parks_with_the_vendors_words(world: World) -> None:
 
 def test_waiting_for_somebody_elses_token_opens_no_circuit(world: World) -> None:
     leases = Leases(world.aws.dynamodb, world.aws.table("state"), world.aws.clock)
-    assert leases.take("token/destination/dynamics", 30)
+    auth = Destination.model_validate(definition(world.sandbox)).auth
+    lease = lease_name("destination/dynamics", fingerprint(auth))
+    assert leases.take(lease, 30)
     event = world.aws.delivery("crm-dynamics", world.job("ada", "sent"))
     for _ in range(5):
         assert world.handle(event) == 1
-    leases.give_back("token/destination/dynamics")
+    leases.give_back(lease)
+    world.aws.clock.forward(1)
     assert world.handle(event) == 0
 
 
