@@ -15,20 +15,28 @@ from urllib.parse import SplitResult, urlsplit
 from shared.errors import BadRequest
 
 _PORTS = {"https": 443, "http": 80}
-_HOST = re.compile(r"^(?!-)[a-z0-9-]{1,63}(\.(?!-)[a-z0-9-]{1,63})+\.?$")
+_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_HOST = re.compile(rf"{_LABEL}(\.{_LABEL})+")
+_INSIDE = frozenset("localhost localdomain local internal intranet private corp home lan arpa svc".split())
+"""Last labels of names that are never public: RFC 6761, 6762 and 8375, ICANN's `.internal` (2024), and what is never given out
+because so many use it inside. Most turn up in the look-up as what they are; clouds answer some from public addresses."""
 _WRAPPERS = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
 """IPv6 networks whose last 32 bits are an IPv4 address: NAT64 (RFC 6052) and the old IPv4-compatible ones (RFC 4291)."""
 _UNICAST = ipaddress.IPv6Network("2000::/3")
 """All of IPv6 that is given out (RFC 4291). Python also calls global what is not, and what was once site-local."""
+_SPECIAL_6 = tuple(map(ipaddress.IPv6Network, ("2001::/23", "2002::/16", "2001:db8::/32", "3fff::/20")))
+"""Protocols and tunnels (RFC 2928, 4380, 7343 and 3056), and documentation (RFC 3849 and 9637)."""
+_SPECIAL_4 = tuple(map(ipaddress.IPv4Network, ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32")))
+"""The same for IPv4 (RFC 6890 and 7526), and what serves metadata inside of Azure though its address is public."""
 _NUMERIC = re.compile(r"^(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+))*\.?$")
 _PLACEHOLDER = re.compile(r"\{\{.*?\}\}", re.DOTALL)
-_FORBIDDEN = re.compile(r"[\x00-\x20\\\x7f]")
+_FORBIDDEN = re.compile(r"[^!-~]|\\")
 
 
 def origin(url: str) -> tuple[str, int]:
     """Host (lower-case) and port of a URL. Raises BadRequest if it is not an absolute http(s) URL."""
     parts = _split(url)
-    return (parts.hostname or "").rstrip("."), parts.port or _PORTS[parts.scheme]
+    return (parts.hostname or "").removesuffix("."), parts.port or _PORTS[parts.scheme]
 
 
 def without_placeholders(url: str) -> str:
@@ -58,7 +66,7 @@ def check_url(url: str, origins: Iterable[str] = (), *, field: str = "url") -> N
 
 def _split(url: str) -> SplitResult:
     if _FORBIDDEN.search(url):
-        raise BadRequest("the URL must not contain spaces, backslashes or control characters")
+        raise BadRequest("the URL must be ASCII, without spaces, backslashes and control characters")
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -74,19 +82,22 @@ def _split(url: str) -> SplitResult:
 def _may_name(host: str) -> bool:
     """Whether a URL may name this host: a public IP address in its usual spelling, or a dotted name that is not a number."""
     try:
-        return is_public(ipaddress.ip_address(host))
+        # What stands after a % is an interface of ours: no address that others have.
+        return "%" not in host and is_public(ipaddress.ip_address(host))
     except ValueError:
         # 2130706433, 0x7f.1 and 127.1 are loopback to the C library, though they are no addresses to us.
-        return bool(_HOST.match(host)) and not _NUMERIC.match(host)
+        if not _HOST.fullmatch(host) or _NUMERIC.match(host):
+            return False
+        return host.rpartition(".")[2] not in _INSIDE
 
 
 def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     """Whether this address is on the public internet, also when an IPv4 address is wrapped in an IPv6 one."""
     if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
+        inner = address.ipv4_mapped
         if inner is None and any(address in network for network in _WRAPPERS):
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(inner)
-        return address.is_global and address in _UNICAST
-    return address.is_global and not address.is_multicast
+        return address.is_global and address in _UNICAST and not any(address in network for network in _SPECIAL_6)
+    return address.is_global and not address.is_multicast and not any(address in network for network in _SPECIAL_4)
