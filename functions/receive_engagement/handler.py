@@ -1,4 +1,4 @@
-"""`POST /v1/engagements/{integration}`: what an ESP tells of messages is verified, queued and answered at once."""
+"""`POST` (of some ESPs `GET`) `/v1/engagements/{integration}`: what an ESP tells of messages is verified, queued and answered at once."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import JsonValue
 
 from connectors.base import Post
-from connectors.esps.base import Esp, Outcome, Preset, bracketed
+from connectors.esps.base import Esp, Outcome, Preset, answer_of, bracketed
 from connectors.esps.forms import FORM, form_of, query_of
 from connectors.esps.webhooks import parsed
 from shared.clock import Clock
@@ -23,9 +23,9 @@ from shared.mapping import at, text_at
 from shared.signatures import check_timestamp
 from shared.sms import is_gsm7
 
-_TAKEN = "0"
+_TAKEN, _TOO_MANY = "0", "1"
 _VERDICTS: Mapping[str, tuple[type[SendbridgeError], str]] = {
-    "1": (Transient, "too many messages in a second"),
+    _TOO_MANY: (Transient, "too many messages in a second"),
     "2": (Permanent, "a parameter is missing"),
     "3": (Permanent, "a parameter is not valid"),
     "4": (Misconfigured, "the API key or secret is wrong, or disabled"),
@@ -114,8 +114,7 @@ class Vonage(Esp):
 
     def sent(self, integration: Integration, part: JsonValue, response: Response) -> Outcome:
         """Taken if each segment was. If only some were, it cannot be read, and must not be sent again."""
-        found = at(part, "messages")
-        states = [text_at(one, "status") for one in found] if isinstance(found, list) else []
+        states = _states(part)
         refused = [state for state in states if state != _TAKEN]
         if not states or "" in states:
             return Unknown(f"the ESP answered HTTP {response.status} without a status for the message")
@@ -125,6 +124,10 @@ class Vonage(Esp):
         if len(refused) < len(states):
             return Permanent(f"{reason}, but for {len(states) - len(refused)} of its {len(states)} segments")
         return self.verdict(refused, reason) or Permanent(reason)
+
+    def pause(self, response: Response, clock: Clock) -> float | None:
+        """A second, if there were too many messages in one."""
+        return 1 if _TOO_MANY in _states(answer_of(response)) else super().pause(response, clock)
 
     def verify(self, integration: Integration, webhook: Webhook, post: Post, clock: Clock) -> None:
         """`sig` is the HMAC, in hex, of the other fields under the signature secret: sorted by name, each as `&name=value`, with
@@ -148,6 +151,12 @@ class Vonage(Esp):
         time = _TIME.fullmatch(fields.get("message-timestamp", ""))
         stamp = {"message-timestamp": f"{time[1]}T{time[2]}Z"} if time else {}
         return [{**fields, **stamp, "event_id": f"{fields.get('messageId', '')}.{fields.get('status', '')}"}]
+
+
+def _states(answer: JsonValue) -> list[str]:
+    """The status of each segment."""
+    found = at(answer, "messages")
+    return [text_at(one, "status") for one in found] if isinstance(found, list) else []
 
 
 def _fields(post: Post) -> dict[str, str]:

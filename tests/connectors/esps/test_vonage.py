@@ -86,6 +86,13 @@ def test_what_vonage_refuses_with_http_200(
     assert vonage.taken == []
 
 
+def test_after_too_many_messages_none_is_sent_for_a_second(vonage: VonageSandbox) -> None:
+    made = at_sandbox("vonage", vonage)
+    assert send(made, [rendered(made)]).pause is None
+    vonage.settings.per_second = 0
+    assert send(made, [rendered(made)]).pause == 1
+
+
 def test_a_message_of_which_some_segments_were_refused_is_not_sent_again(vonage: VonageSandbox) -> None:
     vonage.settings.segments_taken = 1
     refused = one(vonage, "x" * 400)
