@@ -141,7 +141,7 @@ class Tokens:
         return _refused_is_misconfigured(send(_with(request, f"{auth.scheme} {token.value}")))
 
     def _surely(self, name: str, auth: OAuth2, refused: Token | None = None) -> Token:
-        """Like `get`. Whatever goes wrong with a token says nothing of the request that needs it: that was surely not processed."""
+        """Like `get`. Whatever goes wrong with a token leaves no doubt about the request that needs it: it was not processed."""
         try:
             return self.get(name, auth, refused)
         except Unknown as error:
