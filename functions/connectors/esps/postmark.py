@@ -7,15 +7,18 @@ key and signs no webhooks.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from urllib.parse import urlencode, urljoin
 
 from pydantic import JsonValue
 
-from connectors.esps.base import Esp, Outcome, Outgoing, Preset, bracketed, parts
+from connectors.esps.base import Esp, Outcome, Outgoing, Preset, Sent, bracketed, parts
+from shared.clock import Clock
 from shared.definitions import Integration, Webhook
-from shared.errors import Misconfigured, Permanent, SendbridgeError, Transient
-from shared.exchange import Response
-from shared.mapping import text_at
+from shared.errors import Misconfigured, Permanent, SendbridgeError, Transient, Unknown
+from shared.exchange import Exchange, Request, Response
+from shared.mapping import at, text_at
 
+_OUR_KEY = "message_id"
 _TIMES = ("DeliveredAt", "BouncedAt", "ReceivedAt", "ChangedAt")
 
 _VERDICTS: Mapping[str, tuple[type[SendbridgeError], str]] = {
@@ -42,7 +45,7 @@ class Postmark(Esp):
     preset = Preset(
         title="Postmark",
         channel="email",
-        source="Postmark: Email API, Webhooks overview, API error codes (read 2026-11-21 in stored copies)",
+        source="Postmark: Email API, Messages API, Webhooks, API error codes (read 2026-11-21 in stored copies)",
         definition={
             "connector": "postmark",
             "channel": "email",
@@ -126,6 +129,25 @@ class Postmark(Esp):
         reason = f"the ESP refused the message{bracketed([error], integration)}"
         known: SendbridgeError | None = self.verdict([error], reason)
         return known or Permanent(reason)
+
+    def look_up(self, integration: Integration, message: Outgoing, clock: Clock) -> Exchange[Sent | None] | None:
+        """Searches the stream's messages for the one with our id in its metadata (Messages API)."""
+        ours = text_at(message.body, f"Metadata.{_OUR_KEY}") == message.id
+        return self._look_up(integration, message, clock) if ours else None
+
+    def _look_up(self, integration: Integration, message: Outgoing, clock: Clock) -> Exchange[Sent | None]:
+        stream = text_at(message.body, "MessageStream") or "outbound"
+        query = {"count": 1, "offset": 0, "messagestream": stream, f"metadata_{_OUR_KEY}": message.id}
+        headers = {name.lower(): value.get_secret_value() for name, value in integration.secret_headers.items()}
+        url = urljoin(message.url, f"/messages/outbound?{urlencode(query)}")
+        response = yield Request("GET", url, {"accept": "application/json", **headers}, timeout=integration.timeout_seconds)
+        refusal = self.refusal(integration, response, clock)
+        if refusal is not None:
+            raise refusal
+        found = at(response.json(), "Messages")
+        if not isinstance(found, list) or (found and text_at(found, f"0.Metadata.{_OUR_KEY}") != message.id):
+            raise Unknown("the ESP's answer is not about the message that it was asked for")
+        return Sent(text_at(found, "0.MessageID"), response.status, response.seconds) if found else None
 
     def event(self, webhook: Webhook, event: JsonValue) -> JsonValue:
         """Each kind of event has its time in a field of its own, and what a bounce is worth is in its `Type`."""

@@ -5,10 +5,23 @@ import json
 import pytest
 from pydantic import JsonValue
 
-from connectors.esps.base import Sent
+from connectors.esps.base import Outgoing, Sent
+from connectors.registry import ESPS
 from shared.errors import BadRequest, Misconfigured, Permanent, SendbridgeError, Transient, Unknown
-from shared.exchange import Response
-from tests.connectors.esps.sending import NOW, asked, at_sandbox, login, rendered, sample_post, sandbox_of, send, summary, told
+from shared.exchange import Response, run
+from tests.connectors.esps.sending import (
+    NOW,
+    asked,
+    at_sandbox,
+    login,
+    looked_up,
+    rendered,
+    sample_post,
+    sandbox_of,
+    send,
+    summary,
+    told,
+)
 from tests.contract.sample import filled
 
 LOGIN = login("secret-of-postmark-webhook-login-0123")
@@ -85,6 +98,43 @@ def test_the_sandbox_takes_the_good_ones_of_a_batch() -> None:
         assert [type(one) for one in outcomes] == [Sent, Permanent, Sent]
         assert sandbox.ours() == [good.id, other.id]
         assert sandbox.requests == 1
+
+
+def test_the_sandbox_tells_of_a_message_whose_answer_was_cut_off() -> None:
+    with sandbox_of("postmark") as sandbox:
+        made = at_sandbox("postmark", sandbox)
+        other, cut, never = rendered(made, 1), rendered(made, 2), rendered(made, 3)
+        send(made, [other])
+        sandbox.control("fail", target="send", mode="cut_after", times=1)
+        with pytest.raises(Unknown):
+            send(made, [cut])
+        found = looked_up(made, cut)
+        assert found is not None
+        assert found.esp_message_id == sandbox.taken[1].id
+        assert looked_up(made, never) is None
+
+
+@pytest.mark.parametrize(
+    ("response", "kind"),
+    [
+        (Response(401, {}, b'{"ErrorCode": 10}'), Misconfigured),
+        (Response(500), Transient),
+        (Response(200, {}, b"<html>"), Transient),
+        (Response(200, {}, b"{}"), Unknown),
+        (Response(200, {}, b'{"Messages": [{"MessageID": "x", "Metadata": {"message_id": "another"}}]}'), Unknown),
+    ],
+)
+def test_a_look_up_that_says_nothing_of_the_message_is_no_answer(response: Response, kind: type[SendbridgeError]) -> None:
+    made = filled("postmark")
+    operation = ESPS.load("postmark").look_up(made, rendered(made), lambda: NOW)
+    assert operation is not None
+    with pytest.raises(kind):
+        run(operation, lambda _: response)
+
+
+def test_without_our_id_in_the_metadata_nothing_can_be_looked_up() -> None:
+    made = filled("postmark")
+    assert ESPS.load("postmark").look_up(made, Outgoing("m_1", made.url, {"To": "x"}), lambda: NOW) is None
 
 
 def event(record: str, **fields: JsonValue) -> dict[str, JsonValue]:

@@ -2,6 +2,7 @@
 
 `POST /email/batch`, `X-Postmark-Server-Token`, JSON in and out: a list of at most 500 messages, 50 MB in all. The answer is
 200 with one part per message, `ErrorCode` 0 or why it was refused; only what concerns all of them is a 401, 422 or 429.
+`GET /messages/outbound?count&offset` lists the messages of a stream, by default `outbound`, filtered by `metadata_NAME`.
 
 In the sandbox, recipients that begin with `inactive` are inactive.
 """
@@ -15,6 +16,7 @@ from typing import ClassVar
 from pydantic import JsonValue
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
 
 from tests.sandbox.clock import iso
 from tests.sandbox.control import Settings
@@ -63,6 +65,24 @@ class PostmarkSandbox(VendorSandbox):
         if not _is_json(request.headers.get("content-type")) or not _is_json(request.headers.get("accept")):
             raise Refused(_error(422, 409, "The request's Content-Type and Accept must be application/json."))
         return JSONResponse([self._part(message) for message in _messages(await read_body(request, MAX_BODY))])
+
+    def routes(self) -> list[BaseRoute]:
+        return [*super().routes(), Route("/messages/outbound", self._search)]
+
+    async def _search(self, request: Request) -> Response:
+        query = request.query_params
+        if request.headers.get("x-postmark-server-token") != self.settings.token:
+            return _error(401, 10, "Request does not contain a valid Server token.")
+        if not {"count", "offset"} <= set(query):
+            return _error(422, 403, "count and offset are required.")
+        found = [
+            {"MessageID": taken.id, "Metadata": taken.content["Metadata"], "Status": "Sent"}
+            for taken in self.taken
+            if taken.ours == query.get("metadata_message_id", taken.ours)
+            and taken.content.get("MessageStream", "outbound") == query.get("messagestream", "outbound")
+        ]
+        page = found[int(query["offset"]) :][: int(query["count"])]
+        return JSONResponse({"TotalCount": len(found), "Messages": page})
 
     def _part(self, message: dict[str, JsonValue]) -> dict[str, JsonValue]:
         try:
