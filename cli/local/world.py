@@ -23,6 +23,9 @@ Say = Callable[[str], None]
 
 DEFINITIONS = ROOT / "events" / "definitions"
 
+TEST_ADDRESS = "test@sendbridge.example"
+"""Whom the message goes to that proves the integration: nobody else of this world."""
+
 
 @dataclass(frozen=True)
 class World:
@@ -88,6 +91,9 @@ def world(say: Say = lambda _: None, overrides: Mapping[str, JsonValue] | None =
         made = World(aws, deployment, vendors, shop_secret, environment)
         for line in made.run_command("apply", "-f", str(DEFINITIONS)).splitlines():
             say(f"  sendbridge apply: {line}")
+        tested = made.run_command("test", "postbird", "--to", TEST_ADDRESS, "--publish")
+        for line in tested.splitlines()[-2:]:
+            say(f"  sendbridge test: {line}")
         vendors.esp.command("webhook", url=f"{deployment.url}/v1/engagements/postbird", secret=webhook_secret)
         yield made
 

@@ -13,7 +13,6 @@ from admin_api.parked import Parked
 from admin_api.routes import Call, Route, find
 from admin_api.settings import Settings
 from admin_api.store import Standing, Store
-from admin_api.suppressions import Suppressions
 from shared import aws
 from shared.clock import Clock
 from shared.definitions import KINDS, Kind
@@ -24,12 +23,12 @@ from shared.ledger import Ledger
 from shared.ledger_rows import as_json
 from shared.links import read_links
 from shared.problem import answer, first_problem, parse_json, problem, raw_body
-from shared.profiles import Profiles
 from shared.secrets import Secrets
 from shared.state import Leases
 from shared.tokens import Send, Tokens
 
 if TYPE_CHECKING:
+    from admin_api.suppressions import Suppressions
     from connectors.esps.base import Preset
 
 _DAY = 86400
@@ -56,8 +55,6 @@ class Admin:
         self._store = Store(self._dynamodb, settings.definitions_table)
         self._leases = Leases(self._dynamodb, settings.state_table, clock)
         self._ledger = Ledger(self._dynamodb, settings.messages_table, clock, settings.retention_days * _DAY)
-        self._profiles = Profiles(self._dynamodb, settings.profiles_table)
-        self._suppressions = Suppressions(self._profiles, clock)
         self._parked = Parked(self._sqs, settings.queues())
         self._editor = Editor(
             self._store,
@@ -85,9 +82,9 @@ class Admin:
             Route("GET", "/traces/{message_id}", self._trace),
             Route("GET", "/parked", self._list_parked, frozenset({"queue"})),
             Route("POST", "/parked/redrive", self._redrive),
-            Route("POST", "/suppressions/show", lambda call: self._suppressions.show(_body(call))),
-            Route("POST", "/suppressions/add", lambda call: self._suppressions.add(_body(call), call.by)),
-            Route("POST", "/suppressions/remove", lambda call: self._suppressions.remove(_body(call), call.by)),
+            Route("POST", "/suppressions/show", lambda call: self._suppressions().show(_body(call))),
+            Route("POST", "/suppressions/add", lambda call: self._suppressions().add(_body(call), call.by)),
+            Route("POST", "/suppressions/remove", lambda call: self._suppressions().remove(_body(call), call.by)),
             Route("GET", "/doctor", self._doctor),
         ]
 
@@ -141,6 +138,7 @@ class Admin:
     def _test(self, call: Call) -> JsonValue:
         # Imported here, as it brings templates and vendors, which half of all cold starts would be spent on.
         from admin_api.trial import Bench, read_trial  # noqa: PLC0415
+        from shared.profiles import Profiles  # noqa: PLC0415
 
         settings, secrets = self._settings, self._secrets
         _drafted(call.path["kind"])
@@ -148,7 +146,7 @@ class Admin:
         bench = Bench(
             editor=self._editor,
             store=self._store,
-            profiles=self._profiles,
+            profiles=Profiles(self._dynamodb, settings.profiles_table),
             tokens=Tokens(secrets, self._leases, self._send, self._clock),
             links=lambda: read_links(secrets, settings.base_url),
             send=self._send,
@@ -171,6 +169,13 @@ class Admin:
         if found is None:
             raise BadRequest("there is no preset of this name: GET …/presets lists them", status=404)
         return {**_about(name, found), "notes": [*found.notes], "definition": {**found.definition}}
+
+    def _suppressions(self) -> Suppressions:
+        # Imported here, as few requests are about people.
+        from admin_api.suppressions import Suppressions  # noqa: PLC0415
+        from shared.profiles import Profiles  # noqa: PLC0415
+
+        return Suppressions(Profiles(self._dynamodb, self._settings.profiles_table), self._clock)
 
     def _publish(self, call: Call) -> JsonValue:
         return self._editor.publish(_drafted(call.path["kind"]), call.path["name"], call.by)

@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import JsonValue
 
 from admin_api import kept
+from admin_api.bounded import until
 from admin_api.edit import Known, secret_of
 from admin_api.parked import Parked
 from admin_api.review import review
@@ -24,12 +25,13 @@ from admin_api.settings import Settings
 from admin_api.store import Body, Standing, Store
 from connectors.registry import CRMS
 from shared import aws
+from shared.addresses import without_placeholders
 from shared.auth import OAuth2
 from shared.catalogue import unmask
 from shared.clock import Clock
 from shared.definitions import KINDS, Definition, Destination, Integration, Kind, kind_of
 from shared.errors import Misconfigured, SendbridgeError, Transient
-from shared.exchange import Request, Response, run
+from shared.exchange import Request, run
 from shared.http import Http
 from shared.rows import read_rows
 from shared.secrets import Secrets
@@ -206,15 +208,7 @@ class Doctor:
     def _sender(self) -> Send:
         """A sender of its own for each definition, as one is for one thread, that never outlasts the examination."""
         http = self._open.enter_context(closing(Http(self._settings.allowed_origins)))
-
-        def send(request: Request) -> Response:
-            """Sends with what is left of the time. Raises Transient if nothing is."""
-            left = self._deadline - self._monotonic()
-            if left <= 0:
-                raise Transient("no answer within the time for this examination")
-            return http.send(dataclasses.replace(request, timeout=min(request.timeout, left, _ONE_REQUEST)))
-
-        return send
+        return until(http.send, self._deadline, self._monotonic, _ONE_REQUEST)
 
 
 def _lines(checks: Iterable[Check]) -> list[JsonValue]:
@@ -223,7 +217,7 @@ def _lines(checks: Iterable[Check]) -> list[JsonValue]:
 
 def _esp(integration: Integration, send: Send) -> str:
     """Any answer will do: there is no request that is sure to send nothing and yet be welcome at every ESP."""
-    answer = send(Request("HEAD", integration.url))
+    answer = send(Request("HEAD", without_placeholders(integration.url)))
     if answer.status >= 500:
         raise Transient(f"answers HTTP {answer.status}")
     return f"answers HTTP {answer.status}"

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import Field, JsonValue, SecretStr, StringConstraints, ValidationError
 
+from admin_api.bounded import until
 from admin_api.edit import Editor, Put
 from admin_api.listing import Line, lines
 from admin_api.showing import Mask, mask_of, unsent
@@ -246,18 +247,6 @@ class Bench:
             valid_until=now,
             context=trial.context.model_dump(mode="json"),
         )
-
-
-def until(send: Send, ends: float, monotonic: Callable[[], float], most: float = float("inf")) -> Send:
-    """A `send` that never lasts beyond `ends`, nor longer than `most` seconds. Raises Transient once there is no time left."""
-
-    def bounded(request: Request) -> Response:
-        left = ends - monotonic()
-        if left <= 0:
-            raise Transient("no answer within the time for this")
-        return send(replace(request, timeout=min(request.timeout, left, most)))
-
-    return bounded
 
 
 def _fixed(auth: Auth, send: Send, clock: Clock) -> Auth:

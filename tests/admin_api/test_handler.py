@@ -23,6 +23,10 @@ EVENTS = Path(__file__).parents[2] / "events" / "admin_api"
         ("redrive", 200),
         ("trace_of_a_visitor", 200),
         ("doctor", 200),
+        ("preview_an_integration", 200),
+        ("publish_what_is_not_there", 404),
+        ("list_presets", 200),
+        ("suppress_an_address", 200),
     ],
 )
 def test_the_sample_requests(through_handle: Handle, case: str, status: int) -> None:

@@ -116,3 +116,25 @@ def test_a_token_that_lives_long_is_shared_through_secrets_manager(shop: Shop, d
         shop.esp.command("settings", token_seconds=60)
     kept = client(deployed, "secretsmanager").get_secret_value(SecretId="sendbridge-local/token/integration/postbird")
     assert json.loads(kept["SecretString"])["lifetime"] == 3600
+
+
+def test_an_integration_is_tried_out_with_a_stored_profile(shop: Shop) -> None:
+    shop.abandon([1])
+    [message] = until(lambda: [m for m in shop.traces(1) if m["status"] == "sent"], bool, 60)
+    found: Any = shop.world.sendbridge("test", "postbird", "--profile-id", message["profile_id"], "--template", "cart_abandoned")
+    assert (found["conclusion"]["outcome"], found["calls"][0]["response"]["status"]) == ("sent", 202)
+    assert found["message_id"].startswith("m_test_")
+    assert until(shop.inbox, lambda inbox: inbox[shop.email(1)] == 2, 30) == {shop.email(1): 2}
+    assert [m["message_id"] for m in shop.traces(1)] == [message["message_id"]]
+    assert [item for item in shop.parked() if found["message_id"] in item["body"]] == []
+
+
+def test_whoever_is_suppressed_by_hand_gets_nothing(shop: Shop) -> None:
+    shop.world.sendbridge("suppressions", "add", shop.email(1), "--reason", "asked on the phone")
+    shop.abandon([1])
+    [message] = until(lambda: [m for m in shop.traces(1) if m["status"] == "skipped"], bool, 60)
+    assert "asked on the phone" in message["trace"][-1]["reason"]
+    assert shop.inbox() == {}
+    shop.world.sendbridge("suppressions", "remove", shop.email(1))
+    shown: Any = shop.world.sendbridge("suppressions", "show", shop.email(1))
+    assert shown["suppressions"] == []
