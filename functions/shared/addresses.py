@@ -17,7 +17,9 @@ from shared.errors import BadRequest
 _PORTS = {"https": 443, "http": 80}
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})+")
-_INSIDE = frozenset("localhost localdomain local internal intranet private corp home lan arpa svc".split())
+_INSIDE = frozenset(
+    {"arpa", "corp", "home", "internal", "intranet", "lan", "local", "localdomain", "localhost", "private", "svc"}
+)
 """Last labels of names that are never public: RFC 6761, 6762 and 8375, ICANN's `.internal` (2024), and what is never given out
 because so many use it inside. Most turn up in the look-up as what they are; clouds answer some from public addresses."""
 _WRAPPERS = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
