@@ -1,4 +1,4 @@
-"""`POST` (of some ESPs `GET`) `/v1/engagements/{integration}`: what an ESP tells of messages is verified, queued and answered at once."""
+"""`/v1/engagements/{integration}`: what an ESP tells of messages, by POST or GET, is verified, queued and answered at once."""
 
 from __future__ import annotations
 
