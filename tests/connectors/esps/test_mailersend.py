@@ -52,6 +52,7 @@ def test_a_success_without_an_id_is_none() -> None:
         (refused(to__0__email="must be a valid email address"), Permanent, r"\(to\.0\.email\)"),
         (refused(subject="is required", text="is required"), Permanent, r"\(subject, text\)"),
         (refused(from__email="must be verified #MS42207"), Misconfigured, r"\(from\.email\): the sender"),
+        (refused(to="is required", from__email="must be verified"), Misconfigured, r"\(to, from\.email\): the sender"),
         (Response(401, {}, b'{"message": "Unauthenticated."}'), Misconfigured, "HTTP 401"),
         (Response(429, {"retry-after": "31"}, b'{"message": "Too Many Attempts."}'), Transient, "HTTP 429"),
     ],

@@ -105,6 +105,13 @@ def test_an_error_of_all_is_one() -> None:
     assert outcome.reason == "the ESP answered HTTP 401 (mj-0002)"
 
 
+def test_a_server_error_says_nothing_of_single_messages() -> None:
+    made = filled("mailjet")
+    message = rendered(made)
+    [outcome] = asked(made, [message], answer(500, good(message)))[0].outcomes
+    assert type(outcome) is Transient
+
+
 def test_an_answer_about_others_says_nothing() -> None:
     made = filled("mailjet")
     messages = [rendered(made, 1), rendered(made, 2)]

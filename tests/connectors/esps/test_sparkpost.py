@@ -148,7 +148,8 @@ def test_a_bounce_has_its_reason_and_a_click_its_link() -> None:
 def test_a_trial_is_no_event_and_a_bad_one_costs_no_neighbour() -> None:
     trial = post({"msys": {}})
     assert (trial.engagements, trial.problems) == ([], [])
-    two: JsonValue = {"msys": {"message_event": {}, "track_event": {}}}
+    meta: JsonValue = {"type": "open", "timestamp": "1795262340", "rcpt_meta": {"message_id": "m_1"}}
+    two: JsonValue = {"msys": {"message_event": meta, "track_event": meta}}
     parsed = post(event("open"), two, {"msys": 7}, {"msys": {"message_event": None}}, {}, None, event("click"))
     assert summary(parsed) == [("m_1", "opened", False), ("m_1", "clicked", False)]
     assert [index for index, _, _ in parsed.problems] == [1, 2, 3, 4, 5]
