@@ -27,15 +27,16 @@ _SIGNATURE = "x-twilio-signature"
 _OPTED_OUT = "21610"
 _NEVER_SENT = ("canceled", "failed", "undelivered")
 
+# What depends on the recipient does not open the circuit: one number in a country that is not enabled must not stop the others.
 _VERDICTS: Mapping[str, tuple[type[SendbridgeError], str]] = {
     "20003": (Misconfigured, "the account SID or the auth token is wrong"),
     "20429": (Transient, "too many requests, none of which was processed"),
     "21211": (Permanent, "the number is no valid phone number"),
     "21212": (Misconfigured, "the From number is not valid"),
-    "21408": (Misconfigured, "the account may not send to this country"),
+    "21408": (Permanent, "the account may not send to this country"),
     "21603": (Misconfigured, "a From number or a messaging service is needed"),
     "21606": (Misconfigured, "the From number is not the account's, or cannot send SMS"),
-    "21608": (Misconfigured, "a trial account sends to verified numbers only"),
+    "21608": (Permanent, "a trial account sends to verified numbers only"),
     _OPTED_OUT: (Permanent, "the recipient has opted out by answering STOP"),
     "21614": (Permanent, "the number cannot receive SMS"),
     "21617": (Permanent, "the text has more than 1600 characters"),

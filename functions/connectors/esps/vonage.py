@@ -24,6 +24,7 @@ from shared.signatures import check_timestamp
 from shared.sms import is_gsm7
 
 _TAKEN, _TOO_MANY = "0", "1"
+# What depends on the recipient does not open the circuit: one number in another country must not stop the others.
 _VERDICTS: Mapping[str, tuple[type[SendbridgeError], str]] = {
     _TOO_MANY: (Transient, "too many messages in a second"),
     "2": (Permanent, "a parameter is missing"),
@@ -38,10 +39,10 @@ _VERDICTS: Mapping[str, tuple[type[SendbridgeError], str]] = {
     "11": (Misconfigured, "the account may not use this API"),
     "12": (Permanent, "the message is too long"),
     "14": (Misconfigured, "the signature is not valid"),
-    "15": (Misconfigured, "the sender is not allowed"),
+    "15": (Permanent, "the sender is not allowed in the recipient's country"),
     "22": (Permanent, "the network code is not valid"),
     "23": (Misconfigured, "the callback URL is not valid"),
-    "29": (Misconfigured, "a demo account sends to numbers on its list only"),
+    "29": (Permanent, "a demo account sends to numbers on its list only"),
     "32": (Misconfigured, "signature and secret were both given"),
     "33": (Permanent, "the number is not in service any more"),
 }

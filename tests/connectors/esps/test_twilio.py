@@ -89,6 +89,14 @@ def test_a_message_that_will_not_be_sent_is_no_success() -> None:
     assert "opted out" in outcome.reason
 
 
+@pytest.mark.parametrize("code", [21408, 21608])
+def test_what_is_wrong_with_one_recipient_does_not_stop_the_others(code: int) -> None:
+    made = filled("twilio")
+    body = json.dumps({"code": code, "message": f"not to {ADA}", "status": 400}).encode()
+    [outcome] = asked(made, [rendered(made)], Response(400, {}, body))[0].outcomes
+    assert type(outcome) is Permanent
+
+
 # ---- callbacks
 
 

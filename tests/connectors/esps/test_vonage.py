@@ -107,6 +107,8 @@ def test_a_message_of_which_some_segments_were_refused_is_not_sent_again(vonage:
         ([{}], Unknown),
         ([{"status": "0"}], Unknown),
         ([{"status": "0", "message-id": "A"}, {}], Unknown),
+        ([{"status": "15"}], Permanent),
+        ([{"status": "29"}], Permanent),
         ([{"status": "99", "error-text": "447700900000"}], Permanent),
         ([{"status": "5"}, {"status": "5"}], Transient),
     ],
