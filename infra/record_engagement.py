@@ -28,7 +28,7 @@ def record_engagement(foundation: Foundation) -> Function:
     engagements.feed(function, batch_size=50, window_seconds=1)
     rights.read_definitions(foundation, function)
     rights.read_links_key(foundation, function)
-    function.may("dynamodb:BatchGetItem", "dynamodb:UpdateItem", on=[tables.messages.table_arn])
+    function.may("dynamodb:BatchGetItem", "dynamodb:PartiQLUpdate", "dynamodb:UpdateItem", on=[tables.messages.table_arn])
     function.may("dynamodb:BatchGetItem", "dynamodb:UpdateItem", on=[tables.profiles.table_arn])
     rights.work_off(function, engagements)
     rights.send(function, *foundation.crm.values())

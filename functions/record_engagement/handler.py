@@ -8,6 +8,7 @@ from record_engagement.recording import Books, record_all
 from record_engagement.settings import Settings
 from shared import aws
 from shared.catalogue import Definitions
+from shared.claims import Claims
 from shared.clock import utc_now
 from shared.definitions import Destination
 from shared.jobs import EngagementsJob
@@ -32,6 +33,7 @@ def _books() -> Books:
     definitions = Definitions(settings.definitions_table, dynamodb, utc_now, settings.definitions_ttl)
     return Books(
         Ledger(dynamodb, settings.messages_table, utc_now, settings.retention_days * _DAY),
+        Claims(dynamodb, settings.messages_table, settings.retention_days * _DAY),
         Profiles(dynamodb, settings.profiles_table),
         definitions.catalogue(Destination, secrets=False),
         {name: Queue(sqs, url) for name, url in urls_by_name(settings.crm_queue_urls).items()},

@@ -9,9 +9,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from record_engagement.resolving import resolve
 from shared.catalogue import Catalogue
+from shared.claims import Claims
 from shared.clock import Clock, iso
 from shared.definitions import Destination
+from shared.errors import Transient
 from shared.jobs import CrmJob, Engagement, EngagementsJob, Hop
 from shared.ledger import Ledger
 from shared.ledger_rows import Message
@@ -38,6 +41,7 @@ class Books:
     """Where engagements have their effects."""
 
     ledger: Ledger
+    claims: Claims
     profiles: Profiles
     destinations: Catalogue[Destination]
     crm_queues: Mapping[str, Queue]
@@ -116,7 +120,9 @@ def _record_known(
             _write(one, books)
         except Exception as error:  # a message's failure must not touch its neighbours
             failed[one.message.id] = error
-    return failed, known
+    told = [message for message in known.values() if ours[message.id] and message.id not in failed]
+    results = resolve(told, books.claims, books.clock)
+    return failed | {key: result for key, result in results.items() if isinstance(result, Transient)}, known
 
 
 def _news(message: Message, engagements: Iterable[Engagement]) -> _News | None:

@@ -9,6 +9,7 @@ import pytest
 
 from record_engagement.recording import Books, record_all
 from shared.catalogue import Definitions
+from shared.claims import Claims
 from shared.definitions import Destination
 from shared.jobs import CrmJob, Engagement, EngagementsJob, Hop, MessageJob
 from shared.ledger import Ledger
@@ -48,6 +49,7 @@ class World:
         definitions = Definitions(aws.table("definitions"), aws.dynamodb, aws.clock, 0)
         return Books(
             self.ledger,
+            Claims(aws.dynamodb, aws.table("messages"), 86_400),
             self.profiles,
             definitions.catalogue(Destination, secrets=False),
             {"dynamics": Queue(aws.sqs, aws.queue("crm-dynamics"))},
