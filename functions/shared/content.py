@@ -34,7 +34,7 @@ def render_content(job: MessageJob, template: Template, integration: Integration
     """
     given = variables(job, template, integration, profile, links)
     made = _text_message(template, integration, given) if integration.channel == "sms" else _email(template, given)
-    inner = {**given, "message": {**_message(job), **vars(made)}}
+    inner = over(given, {"message": vars(made)})
     where = f"integration {integration.name!r}"
     return Content(
         html=made.html,

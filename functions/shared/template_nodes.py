@@ -3,41 +3,64 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Literal, TextIO, TypeAlias
+import typing
+from collections.abc import Iterator, Mapping
+from typing import TextIO, TypeAlias
 from urllib.parse import urljoin
 
 from liquid import BoundTemplate, Environment, RenderContext, Token, escape
 from liquid.ast import BlockNode, Node
+from liquid.builtin.content import ContentNode, Literal
 from liquid.builtin.expressions import FilteredExpression, LoopExpression, Path
 from liquid.builtin.expressions.primitive import RangeLiteral
 from liquid.builtin.output import Output as OutputTag
 from liquid.builtin.output import OutputNode
 from liquid.builtin.tags.for_tag import ForLoop, ForNode, ForTag
+from liquid.builtin.tags.if_tag import IfNode, IfTag
 from liquid.exceptions import BreakLoop, ContinueLoop, LiquidError, LiquidInterrupt, LiquidSyntaxError
 from liquid.expression import Expression
 from liquid.stream import TokenStream
 from liquid.stringify import to_liquid_string
 
-from shared.template_limits import Budget, LimitedContext, Missing
+from shared.template_limits import Budget, LimitedContext, Missing, Output
 
 # No files, no other templates; and no tags whose loops and buffers would be one more thing to bound.
 _REMOVED_TAGS = ("include", "render", "liquid", "tablerow", "ifchanged")
 
 
+class _Written(ContentNode):
+    """Text of the template itself: paid for by the turns of the loops around it, and by the length of the template."""
+
+    __slots__ = ()
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        """Writes it."""
+        return buffer.write_paid(self.text) if type(buffer) is Output else buffer.write(self.text)
+
+    render = render_to_output
+
+
+class _WrittenTag(Literal):
+    node_class = _Written
+
+
 class Printed(OutputNode):
     """An output, `{{ … }}`."""
 
-    __slots__ = ("path",)
+    __slots__ = ("defaulted", "path")
 
     def __init__(self, token: Token, expression: Expression) -> None:
         super().__init__(token, expression)
-        self.path = _plain_path(expression)
+        filters = expression.filters or [] if isinstance(expression, FilteredExpression) else []
+        self.defaulted = [one.name for one in filters] == ["default"]
+        self.path = _plain_path(expression) if self.defaulted or not filters else None
 
     def value(self, context: RenderContext) -> object:
-        """What its expression comes to."""
+        """What its expression comes to. The usual ones, `{{ a.b }}` and `{{ a.b | default: c }}`, are short of a few steps."""
         if self.path is not None:
-            return context.get(self.path, token=self.expression.token)
+            found = context.get(self.path, token=self.expression.token)
+            if not self.defaulted or (type(found) is str and found):
+                return found
         return self.expression.evaluate(context)
 
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
@@ -45,12 +68,15 @@ class Printed(OutputNode):
         value = self.value(context)
         if type(value) is not str:
             return buffer.write(to_liquid_string(value, context.autoescape))
-        return buffer.write(escape(value) if context.autoescape else value)
+        # Escaping is slow, and most values are a word.
+        return buffer.write(escape(value) if context.autoescape and not value.isalnum() else value)
+
+    render = render_to_output
 
 
 def _plain_path(expression: Expression) -> list[object] | None:
-    """The steps of `{{ a.b.c }}`; None if it is anything else."""
-    if not isinstance(expression, FilteredExpression) or expression.filters or not isinstance(expression.left, Path):
+    """The steps of `a.b.c` before any filters; None if it is anything else."""
+    if not isinstance(expression, FilteredExpression) or not isinstance(expression.left, Path):
         return None
     return None if any(isinstance(step, Path) for step in expression.left.path) else list(expression.left.path)
 
@@ -71,22 +97,58 @@ class _LimitedFor(ForNode):
 
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
         """Charges all turns before the first."""
-        items, length = self.expression.evaluate(context)
+        items, length = self._items(context)
         budget_of(context).charge(length * self.turn)
         if not length:
             return self.default.render(context, buffer) if self.default else 0
         loop = ForLoop(self.label, items, length, context.parentloop())
         namespace: dict[str, object] = {"forloop": loop}
         with context.loop(namespace, loop):
-            for item in loop:
+            for item in items:
+                loop.step()
                 namespace[self.expression.identifier] = item
                 try:
-                    self.block.render_to_output(context, buffer)
+                    _write(self.block, context, buffer)
                 except ContinueLoop:
                     continue
                 except BreakLoop:
                     break
         return length
+
+    render = render_to_output
+
+    def _items(self, context: RenderContext) -> tuple[Iterator[object], int]:
+        """What it goes through. A whole list, which is the usual, needs no slicing; where it ended is kept all the same."""
+        expression = self.expression
+        if expression.limit is None and expression.offset is None and not expression.reversed:
+            found = expression.iterable.evaluate(context)
+            if type(found) is list:
+                context.stopindex(self.label, len(found))
+                return iter(found), len(found)
+        return expression.evaluate(context)
+
+
+class _If(IfNode):
+    __slots__ = ()
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        if self.condition.evaluate(context):
+            return _write(self.consequence, context, buffer)
+        return super().render_to_output(context, buffer) if self.alternatives or self.default else 0
+
+    render = render_to_output
+
+
+class _IfTag(IfTag):
+    node_class = _If
+
+
+def _write(block: BlockNode, context: RenderContext, buffer: TextIO) -> int:
+    if block.blank:  # writes nothing, but may assign
+        return block.render_to_output(context, buffer)
+    for node in block.nodes:
+        node.render(context, buffer)
+    return 1
 
 
 class _LimitedForTag(ForTag):
@@ -143,12 +205,12 @@ class LimitedEnvironment(Environment):
         super().setup_tags_and_filters(extra=False)
         for name in _REMOVED_TAGS:
             del self.tags[name]
-        self.add_tag(_LimitedForTag)
-        self.add_tag(_PrintedTag)
+        for tag in (_LimitedForTag, _IfTag, _PrintedTag, _WrittenTag):
+            self.add_tag(tag)
         self.add_filter("absolute_url", _absolute_url)
 
 
-Kind: TypeAlias = Literal["text", "html", "text_of_html"]
+Kind: TypeAlias = typing.Literal["text", "html", "text_of_html"]
 """What a template becomes. In `html` values are escaped; `text_of_html` is text whose template was made from HTML."""
 
 

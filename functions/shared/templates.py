@@ -67,8 +67,10 @@ class Source:
         if self._parsed is None:
             if len(self.source) > MAX_SOURCE:
                 raise Permanent(f"{self.name}: a template has at most {MAX_SOURCE} characters")
-            with self.explained():
+            try:
                 self._parsed = _parse(self.source, self.kind)
+            except Exception as error:
+                raise _explained(self, error) from None
         return self._parsed
 
     def check(self) -> None:
