@@ -173,7 +173,8 @@ class Posting:
         outbox, integration, job = self.run.outbox, work.via.integration, work.job
         now = outbox.clock()
         wait_seconds = work.trigger.wait_seconds if work.trigger else 0
-        return {
+        segments: dict[str, JsonValue] = {"segments": work.content.segments} if work.content and work.content.segments else {}
+        return segments | {
             "status": sent.status,
             "milliseconds": round(sent.seconds * 1000),
             "host": urlsplit(integration.url).netloc,

@@ -54,6 +54,25 @@ def test_a_message_is_rendered_posted_and_settled(world: World) -> None:
     assert (engagement.type, engagement.message_id, engagement.at) == ("sent", "m_1", world.aws.clock())
 
 
+def test_a_text_message_goes_to_the_phone_and_says_how_many_segments_it_takes(world: World) -> None:
+    world.define("template", {"name": "cart", "text": "Hi {{ profile.first_name }} " + "x" * 160})
+    sms = INTEGRATION | {"channel": "sms", "body": {"to": "{{ to }}", "text": "{{ message.text }}"}}
+    world.define("integration", sms, headers={"X-Segments": "{{ message.segments }}"})
+    assert world.deliver(world.job(profile_id=world.person(phone="+491701234567"))) == 0
+    assert world.esp.bodies() == [{"to": "+491701234567", "text": "Hi Ada " + "x" * 160}]
+    assert world.esp.requests[0].headers["x-segments"] == "2"
+    assert world.message().trace[-1].data["segments"] == 2
+
+
+def test_a_text_message_of_too_many_segments_is_parked_with_their_number(world: World) -> None:
+    world.define("template", {"name": "cart", "text": "x" * 161})
+    world.define("integration", INTEGRATION | {"body": {"text": "{{ message.text }}"}}, channel="sms", max_segments=1)
+    world.deliver(world.job(profile_id=world.person(phone="+491701234567")))
+    reason = "template 'cart', text: it takes 2 segments, and the integration allows 1"
+    assert world.why() == ("parked", "parked", reason)
+    assert world.esp.requests == []
+
+
 def test_the_trace_and_the_logs_hold_no_address_and_no_name(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     world.esp.script = [Response(422, {}, b'{"error": {"code": "bad", "message": "ada@example.com, Ada"}}')]
     world.deliver(world.job())
