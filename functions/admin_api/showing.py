@@ -86,9 +86,10 @@ def unsent(request: Request, integration: Integration) -> Request:
 
 
 def _spellings(secret: str) -> Iterable[str]:
-    """As itself, in JSON with and without escapes beyond ASCII, in URLs and forms, and in Base64."""
-    escaped = (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
-    return secret, *escaped, quote(secret, safe=""), quote_plus(secret), _base64(secret)
+    """As itself, in JSON (also where slashes, or what is beyond ASCII, are escaped), in URLs and forms, and in Base64."""
+    in_json = (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
+    slashes = (one.replace("/", "\\/") for one in in_json)
+    return secret, *in_json, *slashes, quote(secret), quote(secret, safe=""), quote_plus(secret), _base64(secret)
 
 
 def _base64(text: str) -> str:
