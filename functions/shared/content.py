@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
+from shared.clock import iso
 from shared.definitions import Integration, Template
 from shared.email_html import prepared
 from shared.errors import Permanent
@@ -69,6 +70,7 @@ def variables(
         "mirror_url": links.mirror(job.message_id),
         "unsubscribe_url": links.unsubscribe(job.message_id, profile.id, integration.channel),
         "message": _message(job),
+        "now": iso(job.decided_at),
     }
     person = {"to": profile.address(integration.channel), "identifier": identifier_of(profile, integration.identifier)}
     return over(template.defaults, {**job.context, **ours, **{name: value for name, value in person.items() if value}})

@@ -19,7 +19,6 @@ from typing import TextIO
 from liquid import BoundTemplate, RenderContext, Token
 from liquid.builtin.tags.for_tag import ForLoop
 from liquid.builtin.tags.tablerow_tag import TableRow
-from liquid.context import builtin
 from liquid.exceptions import LiquidError, LiquidSyntaxError
 from liquid.undefined import FalsyStrictUndefined, Undefined
 from liquid.utils import ReadOnlyChainMap
@@ -183,7 +182,7 @@ class LimitedContext(RenderContext):
 
     def __init__(self, template: BoundTemplate, variables: Mapping[str, object], budget: Budget) -> None:
         super().__init__(template, globals=variables)
-        self.scope = _Scope(self.locals, variables, builtin, self.counters)
+        self.scope = _Scope(self.locals, variables, self.counters)
         self.budget = budget
 
     def get(self, path: list[object], *, token: Token | None, default: object = None) -> object:

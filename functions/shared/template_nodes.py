@@ -13,16 +13,18 @@ from liquid.ast import BlockNode, Node
 from liquid.builtin.content import ContentNode, Literal
 from liquid.builtin.expressions import FilteredExpression, LoopExpression, Path
 from liquid.builtin.expressions.primitive import RangeLiteral
+from liquid.builtin.filters.misc import date
 from liquid.builtin.output import Output as OutputTag
 from liquid.builtin.output import OutputNode
 from liquid.builtin.tags.for_tag import ForLoop, ForNode, ForTag
 from liquid.builtin.tags.if_tag import IfNode, IfTag
 from liquid.exceptions import BreakLoop, ContinueLoop, LiquidError, LiquidInterrupt, LiquidSyntaxError
 from liquid.expression import Expression
+from liquid.filter import liquid_filter, with_context
 from liquid.stream import TokenStream
 from liquid.stringify import to_liquid_string
 
-from shared.template_limits import Budget, LimitedContext, Missing, Output
+from shared.template_limits import Budget, LimitedContext, Missing, Output, is_missing
 
 # No files, no other templates; and no tags whose loops and buffers would be one more thing to bound.
 _REMOVED_TAGS = ("include", "render", "liquid", "tablerow", "ifchanged")
@@ -193,6 +195,18 @@ def _absolute_url(link: object, base: object) -> str:
     return urljoin(str(base), text.strip()) if is_relative(text) else text
 
 
+@with_context
+@liquid_filter
+def _date(value: object, form: str, *, context: RenderContext) -> str:
+    """The filter `date`, whose `now` is that of the message: the same values make the same text."""
+    if value in ("now", "today"):
+        value = context.scope.get("now", Missing("now", token=None))
+    if is_missing(value):
+        return str(value)  # raises
+    made: str = date(value, form, environment=context.env)
+    return made
+
+
 def _as_it_is(value: object) -> object:
     return value
 
@@ -208,6 +222,7 @@ class LimitedEnvironment(Environment):
         for tag in (_LimitedForTag, _IfTag, _PrintedTag, _WrittenTag):
             self.add_tag(tag)
         self.add_filter("absolute_url", _absolute_url)
+        self.add_filter("date", _date)
 
 
 Kind: TypeAlias = typing.Literal["text", "html", "text_of_html"]

@@ -31,13 +31,14 @@ _ROOTS: Mapping[str, Origin] = {
     "events": "event",
     "event": "event",
     "mirror_url": "message",
+    "now": "message",
     "unsubscribe_url": "message",
 }
 _MESSAGE = frozenset({"id", "uuid", "trigger", "campaign", "delivery", "template"})
 _RENDERED = frozenset({"subject", "html", "text", "segments"})
 """Of `message`, once the template is rendered: for integrations only."""
 
-_OF_LIQUID = frozenset({"forloop", "now", "today"})
+_OF_LIQUID = frozenset({"forloop"})
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import JsonValue
 
+from connectors.esps.base import Outgoing
+from connectors.esps.rest import CONNECTOR
 from shared.content import over, render_content
 from shared.definitions import Integration, Template
 from shared.errors import Permanent
@@ -70,6 +76,7 @@ def body_of(source: JsonValue, template: dict[str, JsonValue] = MAIL, **integrat
         ),
         ("{{ message.subject }} {{ message.html }} {{ message.text }} {{ message.segments }}", "s <p>h</p> t 0"),
         ("{{ shop }}", "ours"),
+        ("{{ now }} {{ 'now' | date: '%d.%m.%Y %H' }} {{ 'today' | date: '%Y' }}", "2026-11-21T12:00:00.000Z 21.11.2026 12 2026"),
         ([{"$for": "item in cart", "$each": "{{ item.price }}"}], [49.5, 100]),
     ],
 )
@@ -196,3 +203,75 @@ def test_defaults_stand_where_there_is_nothing() -> None:
 def test_no_repr_shows_content() -> None:
     made = rendered(MAIL, {"body": {"x": "{{ to }}"}, "headers": {"X-A": "{{ to | strip }}"}})
     assert not any(word in repr(made) for word in ("<p>", "example.com", "Ada"))
+
+
+anything: st.SearchStrategy[JsonValue] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+nasty = st.text() | st.sampled_from(
+    [
+        '"',
+        '","bcc":"',
+        "\\",
+        "}}",
+        "{{ to }}",
+        "{% raw %}",
+        "\r\nBcc: x",
+        "..",
+        "/",
+        "?a=b",
+        "#",
+        "@evil.example",
+        "\ud800",
+        "</style>",
+    ]
+)
+ITEMS: JsonValue = [{"$for": "item in profile.bought", "$each": {"name": "{{ item.name | append: '' }}", "n": 1}}, "last"]
+REQUEST: dict[str, JsonValue] = {
+    "url": "https://api.example.com:8443/v1/{{ profile.first_name }}/send?x=1",
+    "headers": {"X-Name": "name: {{ profile.first_name }}", "X-Fixed": "y"},
+    "body": {"to": {"name": "Hi {{ profile.first_name }}"}, "items": ITEMS, "html": "{{ message.html }}", "on": True, "n": 1.5},
+}
+PAGE: dict[str, JsonValue] = {
+    "subject": "Hi {{ profile.first_name }}",
+    "html": "<p title='{{ profile.first_name }}'>{% for item in profile.bought %}{{ item.name }}{% endfor %}</p>",
+    "text": "{{ profile.first_name }}",
+}
+
+
+def shape(part: JsonValue) -> JsonValue:
+    """Keys, numbers of elements, and what is of which type."""
+    if isinstance(part, dict):
+        return {key: shape(value) for key, value in part.items()}
+    return [shape(value) for value in part] if isinstance(part, list) else type(part).__name__
+
+
+@given(name=nasty, names=st.lists(anything, max_size=3))
+def test_no_content_changes_the_structure_of_the_request(name: str, names: list[JsonValue]) -> None:
+    """A request is refused, or it is the one that somebody harmless would get, with other texts in it."""
+    bought: JsonValue = [{"name": one} for one in names]
+    integration = Integration.model_validate({"name": "esp", **REQUEST})
+    try:
+        made = rendered(PAGE, REQUEST, first_name=name, bought=bought)
+        request = CONNECTOR.request(integration, [Outgoing("m_1", made.url, made.body, made.headers)])
+    except Permanent:
+        assert name in ("", ".", "..") or not name.isascii() or not name.isprintable()
+        return
+    usual = rendered(PAGE, REQUEST, first_name="Ada", bought=[{"name": "x"} for _ in names])
+    wanted = CONNECTOR.request(integration, [Outgoing("m_1", usual.url, usual.body, usual.headers)])
+    assert shape(json.loads(request.body)) == shape(json.loads(wanted.body))
+    assert request.headers.keys() == wanted.headers.keys()
+    assert all(value.isascii() and value.isprintable() for value in request.headers.values())
+    parts, others = urlsplit(request.url), urlsplit(wanted.url)
+    assert (parts.scheme, parts.netloc, parts.query, parts.fragment) == (
+        others.scheme,
+        others.netloc,
+        others.query,
+        others.fragment,
+    )
+    assert parts.path.count("/") == others.path.count("/")
+    assert made.html.count("<") == usual.html.count("<")
+    assert made.html.count("'") == usual.html.count("'")
+    assert len(made.subject.splitlines()) == 1

@@ -44,6 +44,7 @@ def refused(source: str) -> str:
         ("{{ cart | map: 'price' | sum }}", "149.5"),
         ("{{ 'a-b' | replace: '-', '+' }}", "a+b"),
         ("{{ '2026-11-21T12:00:00Z' | date: '%d.%m.%Y' }}", "21.11.2026"),
+        ("{{ profile.first_name | date: '%Y' }}", "Ada"),
     ],
 )
 def test_liquid_renders(source: str, expected: str) -> None:
@@ -60,6 +61,8 @@ def test_html_is_escaped_and_text_is_not() -> None:
     [
         ("one\ntwo {{ profile.frist_name }}", "template 't', line 2: 'profile.frist_name' is undefined"),
         ("{{ nobody }}", "template 't', line 1: 'nobody' is undefined"),
+        ("{{ nobody | date: '%Y' }}", "template 't', line 1: 'nobody' is undefined"),
+        ("{{ 'now' | date: '%Y' }}", "template 't', line 1: 'now' is undefined"),
         ("{% for x in carts %}{% endfor %}", "template 't', line 1: 'carts' is undefined"),
         ("{{ profile[profile.first_name] }}", "template 't', line 1: 'profile.…' is undefined"),
         ("{{ profile.first_name | nonsense }}", "unknown filter 'nonsense'"),
