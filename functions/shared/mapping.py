@@ -28,6 +28,16 @@ def text_at(value: JsonValue, path: str, *, limit: int = 2000) -> str:
     return str(found)[:limit].encode(errors="replace").decode()
 
 
+def without(body: JsonValue, path: str) -> JsonValue:
+    """A body like this one that has no field at the path."""
+    above, _, name = path.rpartition(".")
+    inner = at(body, above)
+    if not isinstance(inner, dict) or name not in inner:
+        return body
+    rest: JsonValue = {key: value for key, value in inner.items() if key != name}
+    return put(body, above, rest) if above else rest
+
+
 def put(body: JsonValue, path: str, value: JsonValue) -> JsonValue:
     """A body like this one that has the value at the path. Objects that are missing on the way are made."""
     step, _, rest = path.partition(".")

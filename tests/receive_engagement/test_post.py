@@ -138,14 +138,14 @@ def test_while_sqs_does_not_answer_the_esp_is_asked_to_repeat(
     monkeypatch.setenv("SENDBRIDGE_ENGAGEMENTS_QUEUE_URL", settings.engagements_queue_url + "-gone")
     handler._intake.cache_clear()
     answer = handle(post(events({})))
-    assert answer["statusCode"] == 503
+    assert answer["statusCode"] == 429
     assert answer["headers"] == {"content-type": "application/problem+json", "retry-after": "10"}
 
 
 def test_a_malformed_secret_of_ours_is_not_the_esps_fault(world: World, caplog: pytest.LogCaptureFixture) -> None:
     webhook = {"secrets": ["whsec_tooshort"], "events": "events", "types": {}}
     world.aws.define("integration", **INTEGRATION | {"webhook": webhook})
-    assert world.ask(post(events({})))[0] == 503
+    assert world.ask(post(events({})))[0] == 429
     logged = "\n".join(str(vars(record)) for record in caplog.records)
     assert "tooshort" not in logged
     assert "signing secret" in logged

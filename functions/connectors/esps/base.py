@@ -29,7 +29,7 @@ from shared.errors import (
 from shared.exchange import Exchange, Request, Response
 from shared.fields import Channel
 from shared.ids import digest
-from shared.mapping import at, put, text_at
+from shared.mapping import at, put, text_at, without
 from shared.scrub import code
 from shared.validation import secrets_of
 
@@ -96,6 +96,8 @@ class Esp:
     """Messages that one request can hold."""
     together: ClassVar[str] = ""
     """The field of the body that is a list of messages, if bodies which are equal but for it may be sent as one."""
+    contents: ClassVar[tuple[str, ...]] = ()
+    """Where a message's HTML and its text are in the body: left out if empty, as a part with nothing in it would be shown."""
     remaining_header: ClassVar[str] = "ratelimit-remaining"
     reset_header: ClassVar[str] = "ratelimit-reset"
     """The quota as the vendor announces it: what is left, and when there is more, in seconds from now or as Unix time."""
@@ -157,7 +159,7 @@ class Esp:
     def request(self, integration: Integration, messages: Sequence[Outgoing]) -> Request:
         """The request for these messages."""
         key = self.key(messages)
-        body = self.join([message.body for message in messages])
+        body = self.join([self.trimmed(message.body) for message in messages])
         body = self.with_secrets(body, integration)
         if integration.idempotency_path:
             body = put(body, integration.idempotency_path, key)
@@ -168,6 +170,13 @@ class Esp:
         if integration.idempotency_header:
             headers[integration.idempotency_header.lower()] = key
         return Request(integration.method, messages[0].url, headers, content, integration.timeout_seconds)
+
+    def trimmed(self, body: JsonValue) -> JsonValue:
+        """The body without those of its `contents` that are empty."""
+        for path in self.contents:
+            if at(body, path) == "":
+                body = without(body, path)
+        return body
 
     def key(self, messages: Sequence[Outgoing]) -> str:
         """The idempotency key of a request: the same for the same messages."""

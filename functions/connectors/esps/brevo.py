@@ -28,12 +28,14 @@ _VERDICTS: Mapping[str, tuple[type[SendbridgeError], str]] = {
 }
 _OF_ONE = ("to", "cc", "bcc", "replyTo", "subject", "htmlContent", "textContent", "params", "headers")
 """What each version of a message has of its own; `tags`, `sender` and the rest are the same for all."""
+_NO_DEFAULT = ("to", "cc", "bcc", "replyTo", "params", "headers")
 
 
 class Brevo(Esp):
     """The connector `brevo`."""
 
     most = 1000
+    contents = ("htmlContent", "textContent")
     remaining_header = "x-sib-ratelimit-remaining"
     reset_header = "x-sib-ratelimit-reset"
     verdicts = _VERDICTS
@@ -103,21 +105,20 @@ class Brevo(Esp):
     )
 
     def alike(self, message: Outgoing) -> str:
-        """What is not a version's own."""
-        body = message.body if isinstance(message.body, dict) else {}
+        """What is not a version's own, and what each version has: what one lacked, it would get from the first."""
+        body = self.trimmed(message.body)
+        if not isinstance(body, dict):
+            return message.id
         shared = {name: value for name, value in body.items() if name not in _OF_ONE}
         return json.dumps([shared, sorted(set(body) & set(_OF_ONE))], sort_keys=True)
 
     def join(self, bodies: Sequence[JsonValue]) -> JsonValue:
         """`messageVersions`, if there are several; the first one's subject and content stay where Brevo wants a default."""
-        versions: list[JsonValue] = [_without_empty(body, _OF_ONE) for body in bodies]
-        if len(versions) == 1:
-            return _without_empty(bodies[0])
-        first = bodies[0] if isinstance(bodies[0], dict) else {}
-        default = {
-            name: value for name, value in first.items() if name not in ("to", "cc", "bcc", "replyTo", "params", "headers")
-        }
-        return {**_without_empty(default), "messageVersions": versions}
+        every = [body for body in bodies if isinstance(body, dict)]
+        if len(every) == 1:
+            return every[0]
+        versions: list[JsonValue] = [{name: body[name] for name in _OF_ONE if name in body} for body in every]
+        return {**{name: value for name, value in every[0].items() if name not in _NO_DEFAULT}, "messageVersions": versions}
 
     def key(self, messages: Sequence[Outgoing]) -> str:
         """A UUID, as Brevo takes no other key."""
@@ -141,12 +142,6 @@ class Brevo(Esp):
 
 
 _OTHER_NAMES = {"unsubscribed": "unsubscribe", "clicked": "click", "unique_open": "unique_opened", "open": "opened"}
-
-
-def _without_empty(body: JsonValue, names: Sequence[str] | None = None) -> dict[str, JsonValue]:
-    """The fields of these names; not an empty text part, which Brevo refuses."""
-    fields = body.items() if isinstance(body, dict) else ()
-    return {name: value for name, value in fields if (names is None or name in names) and value != ""}
 
 
 CONNECTOR = Brevo()

@@ -23,6 +23,7 @@ class MailerSend(Esp):
 
     remaining_header = "x-ratelimit-remaining"
     reset_header = "retry-after"
+    contents = ("html", "text")
     preset = Preset(
         title="MailerSend",
         channel="email",

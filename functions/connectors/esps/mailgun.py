@@ -48,6 +48,7 @@ class Mailgun(Esp):
     """The connector `mailgun`."""
 
     most = 1000
+    contents = ("html", "text")
     verdicts = _VERDICTS
     preset = Preset(
         title="Mailgun",
@@ -129,12 +130,12 @@ class Mailgun(Esp):
     def join(self, bodies: Sequence[JsonValue]) -> JsonValue:
         """Several by recipient variables, without which each would see the others' addresses."""
         every = [body for body in bodies if isinstance(body, dict)]
-        if len(every) < 2:
-            return {name: value for body in every for name, value in body.items() if value != ""}
+        if len(every) == 1:
+            return every[0]
         own = _own(every[0])
         variables: JsonValue = {str(body["to"]): {name: body[name] for name in own} for body in every}
-        together = {**every[0], **{name: f"%recipient.{name}%" for name in own}, "to": [body["to"] for body in every]}
-        return {**{name: value for name, value in together.items() if value != ""}, "recipient-variables": variables}
+        holes = {name: f"%recipient.{name}%" for name in own}
+        return {**every[0], **holes, "to": [body["to"] for body in every], "recipient-variables": variables}
 
     def encode(self, body: JsonValue) -> tuple[str, bytes]:
         """A form."""

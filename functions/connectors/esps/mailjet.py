@@ -27,6 +27,7 @@ class Mailjet(Esp):
     most = 50
     together = _LIST
     code_keys = ("ErrorCode",)
+    contents = ("Messages.0.HTMLPart", "Messages.0.TextPart")
     preset = Preset(
         title="Mailjet",
         channel="email",

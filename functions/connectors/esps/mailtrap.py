@@ -24,6 +24,7 @@ class Mailtrap(Esp):
 
     most = 500
     together = "requests"
+    contents = ("requests.0.html", "requests.0.text")
     preset = Preset(
         title="Mailtrap",
         channel="email",

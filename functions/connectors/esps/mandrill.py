@@ -47,6 +47,7 @@ class Mandrill(Esp):
 
     code_keys = ("name",)
     verdicts = _VERDICTS
+    contents = ("message.html", "message.text")
     preset = Preset(
         title="Mailchimp Transactional (Mandrill)",
         channel="email",

@@ -37,6 +37,7 @@ class Postal(Esp):
     """The connector `postal`."""
 
     verdicts = _VERDICTS
+    contents = ("html_body", "plain_body")
     preset = Preset(
         title="Postal",
         channel="email",

@@ -40,6 +40,7 @@ class Postmark(Esp):
     """The connector `postmark`."""
 
     most = 500
+    contents = ("HtmlBody", "TextBody")
     code_keys = ("ErrorCode",)
     verdicts = _VERDICTS
     preset = Preset(

@@ -33,6 +33,7 @@ class Resend(Esp):
     """The connector `resend`."""
 
     most = 100
+    contents = ("html", "text")
     verdicts = _VERDICTS
     preset = Preset(
         title="Resend",

@@ -28,6 +28,7 @@ class Scaleway(Esp):
     """The connector `scaleway`."""
 
     verdicts = _VERDICTS
+    contents = ("html", "text")
     preset = Preset(
         title="Scaleway Transactional Email",
         channel="email",

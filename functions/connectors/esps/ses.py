@@ -6,7 +6,7 @@ fetched from it again and again; so what proves a post is a login in the subscri
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pydantic import JsonValue
 
@@ -15,7 +15,7 @@ from connectors.esps.sns import notified
 from shared.definitions import Webhook
 from shared.errors import Misconfigured, Permanent, SendbridgeError, Transient
 from shared.exchange import Response
-from shared.mapping import at, text_at
+from shared.mapping import at, put, text_at
 
 _VERDICTS: Mapping[str, tuple[type[SendbridgeError], str]] = {
     "NotVerified": (Misconfigured, "the From address is not verified, or the account is still in SES's sandbox"),
@@ -28,6 +28,7 @@ _VERDICTS: Mapping[str, tuple[type[SendbridgeError], str]] = {
     "ThrottlingException": (Transient, "too many requests in a second"),
 }
 
+_BODY = "Content.Simple.Body"
 _SECTIONS = {
     "Delivery": "delivery",
     "DeliveryDelay": "deliveryDelay",
@@ -120,6 +121,13 @@ class Ses(Esp):
             "Raw message delivery, and EventBridge as a target of the configuration set, are read as well.",
         ),
     )
+
+    def join(self, bodies: Sequence[JsonValue]) -> JsonValue:
+        """The only one, without a part that has nothing in it."""
+        found = at(bodies[0], _BODY)
+        if not isinstance(found, dict):
+            return bodies[0]
+        return put(bodies[0], _BODY, {name: part for name, part in found.items() if at(part, "Data") != ""})
 
     def codes(self, response: Response) -> list[str]:
         """The exception's name, from the header `x-amzn-errortype` or the body; `NotVerified` if SES says that of an identity."""

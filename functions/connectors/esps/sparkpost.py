@@ -36,6 +36,7 @@ class SparkPost(Esp):
     """The connector `sparkpost`."""
 
     verdicts = _VERDICTS
+    contents = ("content.html", "content.text")
     preset = Preset(
         title="SparkPost",
         channel="email",

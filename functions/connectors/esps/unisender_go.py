@@ -36,6 +36,7 @@ class UnisenderGo(Esp):
     """The connector `unisender_go`."""
 
     verdicts = _VERDICTS
+    contents = ("message.body.html", "message.body.plaintext")
     preset = Preset(
         title="Unisender Go",
         channel="email",

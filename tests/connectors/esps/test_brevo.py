@@ -40,6 +40,12 @@ def test_other_shared_fields_are_not_alike() -> None:
     assert len({CONNECTOR.alike(rendered(one)) for one in (made, tagged, html_only)}) == 3
 
 
+def test_what_a_message_lacks_it_does_not_get_from_another() -> None:
+    made = filled("brevo")
+    bare: JsonValue = {"id": "m_2", "subject": "s", "html": "<p>x</p>", "text": ""}
+    assert CONNECTOR.alike(rendered(made, 1)) != CONNECTOR.alike(rendered(made, 2, message=bare))
+
+
 @pytest.mark.parametrize("said", ['{"messageIds": ["a"]}', '{"messageIds": [{}, null]}', '{"messageId": "a"}', "{}"])
 def test_an_answer_that_does_not_fit_says_nothing(said: str) -> None:
     made = filled("brevo")

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
+from pydantic import JsonValue
 
 from connectors.esps.base import Outcome, Sent
 from connectors.registry import ESPS
 from shared.errors import Misconfigured, SendbridgeError, Transient, Unknown
 from tests.connectors.esps.sending import at_sandbox, rendered, sandbox_of, send
+from tests.contract.sample import filled
 from tests.sandbox.esps.vendor import VendorSandbox
 
+UUID = "00000000-0000-4000-8000-000000000001"
+_BY_NAME = ("sfmc", "adobe_campaign", "delivra")
+"""Those have the parts of a message in the vendor's own template, which looks for each by its name."""
 VENDORS = [name for name in ESPS.rows if name != "rest"]
 
 
@@ -54,6 +60,17 @@ def test_as_many_as_fit_go_in_one_request(vendor: str, sandbox: VendorSandbox) -
         assert ids == [taken.id for taken in sandbox.taken[-len(together) :]]
     assert sandbox.requests == len(groups)
     assert sandbox.ours() == [message.id for together in groups.values() for message in together]
+
+
+@pytest.mark.parametrize("missing", ["html", "text"])
+@pytest.mark.parametrize("vendor", [name for name in VENDORS if name not in _BY_NAME and filled(name).channel == "email"])
+def test_a_part_that_a_message_lacks_is_not_sent(vendor: str, missing: str) -> None:
+    own: dict[str, JsonValue] = {"id": f"m_{1:032x}", "uuid": UUID, "subject": "Hello", "html": "<p>One</p>", "text": "One"}
+    with sandbox_of(vendor) as sandbox:
+        integration = at_sandbox(vendor, sandbox)
+        [sent] = send(integration, [rendered(integration, message={**own, missing: ""})]).outcomes
+        assert isinstance(sent, Sent), sent
+        assert '""' not in json.dumps(sandbox.taken[0].content, default=str)
 
 
 @pytest.mark.parametrize(
