@@ -119,7 +119,8 @@ class SendGrid(Esp):
 
     def results(self, integration: Integration, messages: Sequence[Outgoing], response: Response) -> list[Outcome]:
         """One id for all of them, in the header that `message_id_path` names."""
-        return [self.sent(integration, dict(response.headers), response)] * len(messages)
+        name = integration.message_id_path
+        return [self.sent(integration, {name: response.headers.get(name.lower(), "")}, response)] * len(messages)
 
     def verify(self, integration: Integration, webhook: Webhook, post: Post, clock: Clock) -> None:
         """`X-Twilio-Email-Event-Webhook-Signature` is the base64 of an ECDSA signature (P-256, SHA-256) of the header

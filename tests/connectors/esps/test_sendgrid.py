@@ -101,6 +101,11 @@ def test_refusals(status: int, field: str | None, kind: type[SendbridgeError]) -
     assert "person1" not in outcome.reason
 
 
+def test_the_headers_name_may_be_in_any_letters() -> None:
+    made = filled("sendgrid", message_id_path="X-Message-Id")
+    assert asked(made, [rendered(made)], Response(202, {"x-message-id": "a"}))[0].outcomes == [Sent("a", 202, 0)]
+
+
 def test_an_answer_without_the_header_is_not_known() -> None:
     made = filled("sendgrid")
     [outcome] = asked(made, [rendered(made)], Response(202, {}, b""))[0].outcomes
