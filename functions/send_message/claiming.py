@@ -73,12 +73,9 @@ def _kept(run: Run, groups: Sequence[Sequence[Work]]) -> dict[Work, Claim]:
     alone = {work: len(group) == 1 for group in groups for work in group if not work.repeat}
     for number, works in zip(count(), _by_size([*alone]), strict=False):
         contents = [work.content for work in works if work.content is not None]
-        try:
-            kept = run.outbox.mirrors.keep(f"{run.by}-{number}", contents)
-        except Exception as error:  # of AWS: they come back
-            for work in works:
-                run.batch.settle(work.record, error)
-        else:
+        name = f"{run.by}-{number}"
+        kept = run.all_of(works, lambda name=name, contents=contents: run.outbox.mirrors.keep(name, contents))  # type: ignore[misc]
+        if kept is not None:
             claims |= {work: _first(run, work, where, alone[work]) for work, where in zip(works, kept, strict=True)}
     return claims
 
@@ -114,16 +111,12 @@ def _repeated(run: Run, work: Work) -> Claim:
 def _claimed(run: Run, settler: Settler, wanted: dict[Work, Claim]) -> tuple[set[Work], list[Work]]:
     fresh = [work for work in wanted if work.row is None]
     known = [work for work in wanted if work.row is not None]
-    try:
-        inserted = run.outbox.claims.insert(Fresh(work.job, "sending", wanted[work]) for work in fresh)
-        changed = run.outbox.claims.change(
-            Change(work.job.message_id, "sending", wanted[work], work.hops, was=work.row) for work in known
-        )
-    except Exception as error:  # of AWS: whoever gets them again finds out
-        for work in wanted:
-            run.batch.settle(work.record, error)
-        return set(), []
-    results = [*zip(fresh, inserted, strict=True), *zip(known, changed, strict=True)]
+    rows = [Fresh(work.job, "sending", wanted[work]) for work in fresh]
+    inserted = run.all_of(fresh, lambda: run.outbox.claims.insert(rows))
+    changes = [Change(work.job.message_id, "sending", wanted[work], work.hops, was=work.row) for work in known]
+    changed = run.all_of(known, lambda: run.outbox.claims.change(changes))
+    # Of those whose claim failed as a whole nobody knows whether it is there: whoever gets them again finds out.
+    results = [*zip(fresh, inserted or (), strict=False), *zip(known, changed or (), strict=False)]
     refused = [work for work, result in results if isinstance(result, Refused)]
     others = _others(run, settler, refused)
     return {work for work, result in results if _is_ours(run, work, result, wanted[work])}, others
@@ -139,7 +132,10 @@ def _is_ours(run: Run, work: Work, result: Result, claim: Claim) -> bool:
 
 def _others(run: Run, settler: Settler, refused: Sequence[Work]) -> list[Work]:
     """Those that have a row, unlike we thought, or another one: what it says holds."""
-    rows = run.outbox.ledger.read_all(work.job.message_id for work in refused) if refused else {}
+    ids = [work.job.message_id for work in refused]
+    rows = run.all_of(refused, lambda: run.outbox.ledger.read_all(ids) if ids else {})
+    if rows is None:
+        return []
     for work in refused:
         work.row = rows.get(work.job.message_id)
         if work.row is not None and work.row.status == "sending" and work.row.claim.by == run.by:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from pydantic import JsonValue
-from shared.limits import Limits
 
 from send_message.slot_table import SlotTable
 from shared.catalogue import Catalogue
@@ -17,6 +16,7 @@ from shared.clock import Clock
 from shared.definitions import Integration, Policy, Template, Trigger
 from shared.jobs import Hop
 from shared.ledger import Ledger
+from shared.limits import Limits
 from shared.links import Links
 from shared.mirrors import Mirrors
 from shared.profiles import Profiles

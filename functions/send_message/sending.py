@@ -27,15 +27,13 @@ def send_all(batch: Batch[MessageJob], outbox: Outbox, remaining: Callable[[], f
     """Works off a batch. `remaining` is how many seconds are left of the invocation."""
     run, aws_calls = Run(batch, outbox, remaining), CALLS.total()
     settler = Settler(run)
-    try:
-        works = run.each(_met(run, settler), lambda work: _is_to_go(run, settler, work))
-        posting = Posting(run, settler, aws_calls)
-        # What turns out to have a row already, which only a message that was sent back has, goes through it all once more.
-        for work in _sent(run, settler, posting, _sent(run, settler, posting, works)):
-            batch.settle(work.record, Busy("another delivery of this message was first", retry_after=1))
-    finally:
-        settler.flush()
-        settler.tell()
+    works = run.each(_met(run, settler), lambda work: _is_to_go(run, settler, work))
+    posting = Posting(run, settler, aws_calls)
+    # What turns out to have a row already, which only a message that was sent back has, goes through it all once more.
+    for work in _sent(run, settler, posting, _sent(run, settler, posting, works)):
+        batch.settle(work.record, Busy("another delivery of this message was first", retry_after=1))
+    settler.flush()
+    settler.tell()
 
 
 def _sent(run: Run, settler: Settler, posting: Posting, works: Sequence[Work]) -> list[Work]:
@@ -57,7 +55,9 @@ def _met(run: Run, settler: Settler) -> list[Work]:
     works = {record.body.message_id: Work(record) for record in records}
     met = run.each(works.values(), lambda work: _known(run, work))
     again = [work.job.message_id for work in met if work.record.receives > 1]
-    rows = run.outbox.ledger.read_all(again) if again else {}
+    rows = run.all_of(met, lambda: run.outbox.ledger.read_all(again) if again else {})
+    if rows is None:
+        return []
     for work in met:
         work.row = rows.get(work.job.message_id)
     left = run.each(met, lambda work: meet(run, settler, work))
@@ -89,7 +89,9 @@ def _granted(run: Run, name: str, works: Sequence[Work]) -> Sequence[Work]:
     limit = works[0].via.integration.limit
     if limit is None:
         return works
-    grant = run.outbox.limits.take(name, limit, len(works))
+    grant = run.all_of(works, lambda: run.outbox.limits.take(name, limit, len(works)))
+    if grant is None:
+        return []
     now = run.outbox.clock()
     for work in works[grant.granted :]:
         wait = work.waits(now, max(grant.retry_after, 0.1))

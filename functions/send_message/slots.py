@@ -7,7 +7,7 @@ profile that was not read just now or proven by a write.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from send_message.checks import Send, Skip, Verdict, Wait, verdict
@@ -48,9 +48,9 @@ class Slots:
         while works:
             turn, works = _one_each(works)
             decided = [one for work in turn if (one := self._decided(work)) is not None]
-            stale = self._read(one.work for one in decided if self._is_hasty(one))
-            certain = [one for one in decided if one.work not in stale]
-            written, overtaken = self._write(certain)
+            hasty = [one.work for one in decided if self._is_hasty(one)]
+            stale = self._read(hasty)
+            written, overtaken = self._write([one for one in decided if one.work not in hasty])
             ends = {one.work: one.verdict for one in written}
             left += self.run.each(ends, lambda work, ends=ends: self._goes_out(work, ends[work]))  # type: ignore[misc]
             works = [*stale, *overtaken, *works]
@@ -60,8 +60,9 @@ class Slots:
         for work in works:
             if work.job.profile is not None and work.record.receives == 1:
                 self._learn(work)
-        self._read(work for work in works if _person(work) not in self._people)
-        return [*works]
+        unknown = [work for work in works if _person(work) not in self._people]
+        read = self._read(unknown)
+        return [work for work in works if work not in unknown or work in read]
 
     def _learn(self, work: Work) -> None:
         """Of two messages to one person, the newer profile holds. One that cannot be read back is read from the table."""
@@ -73,11 +74,12 @@ class Slots:
         if profile.id == _person(work) and (known is None or known.version < profile.version):
             self._people[profile.id] = profile
 
-    def _read(self, works: Iterable[Work]) -> list[Work]:
-        """Reads the profiles of these messages."""
-        works = [*works]
+    def _read(self, works: Sequence[Work]) -> Sequence[Work]:
+        """Reads the profiles of these messages. Returns none of them if that fails."""
         ids = {_person(work) for work in works} - {""}
-        found = self.run.outbox.profiles.get_all(ids) if ids else {}
+        found = self.run.all_of(works, lambda: self.run.outbox.profiles.get_all(ids) if ids else {})
+        if found is None:
+            return []
         self._people |= {one: found.get(one) for one in ids}
         self._proven |= ids
         return works

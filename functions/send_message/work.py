@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
 from connectors.esps.base import Esp, Outgoing
 from send_message.outbox import Outbox
@@ -15,6 +16,8 @@ from shared.ledger_rows import Claim, Message
 from shared.mirrors import Content
 from shared.person import Profile
 from shared.queues import Batch, Record
+
+T = TypeVar("T")
 
 MARGIN = 3.0
 """Seconds that everything but the ESP's answer may take."""
@@ -98,6 +101,15 @@ class Run:
     remaining: Callable[[], float]
     """Seconds left of the invocation."""
     by: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def all_of(self, works: Iterable[Work], step: Callable[[], T]) -> T | None:
+        """What all of these need. If that fails they all come back, and it is None."""
+        try:
+            return step()
+        except Exception as error:  # of AWS
+            for work in works:
+                self.batch.settle(work.record, error)
+            return None
 
     def each(self, works: Iterable[Work], step: Callable[[Work], bool]) -> list[Work]:
         """The works that a step leaves to the next one. A message's failure, whatever it is, does not touch its neighbours."""

@@ -84,6 +84,30 @@ def test_killed_at_any_moment_a_message_goes_out_once(world: World, esp: EspSand
     http.close()
 
 
+def test_killed_at_any_moment_a_message_to_an_esp_without_a_key_goes_out_at_most_once_and_every_doubt_is_seen(
+    world: World, esp: EspSandbox
+) -> None:
+    world.define("integration", INTEGRATION, url=f"{esp.url}/v1/messages", auth=auth(esp), idempotency_header="")
+    http = Http((esp.url,))
+    ends: list[tuple[str, int]] = []
+    for at in range(MOMENTS):
+        message_id = f"m_{at}"
+        executioner = killed_once(world, at, message_id, http)
+        world.aws.clock.forward(LEASE + 1)
+        job = world.job(message_id=message_id)
+        while world.deliver(job, outbox=world.process(http.send), receives=2):
+            assert world.message(message_id).status == "unknown"
+            world.aws.clock.forward(900)
+        status, _, reason = world.why(message_id)
+        posts = len([m for m in esp.inbox() if m.message.metadata["message_id"] == message_id])
+        assert (status, posts) == ("sent", 1) or (status, reason[:15], world.parked()) == ("parked", "outcome unknown", [reason])
+        ends.append((status, posts))
+        if executioner.calls <= at:
+            break
+    assert set(ends) == {("sent", 1), ("parked", 0), ("parked", 1)}
+    http.close()
+
+
 @pytest.mark.parametrize("mode", ["cut_before", "cut_after", "garbage", "500", "429", "down", "slow", "revoked"])
 def test_whatever_the_esp_does_a_message_goes_out_once(world: World, esp: EspSandbox, mode: str) -> None:
     world.define("integration", INTEGRATION, url=f"{esp.url}/v1/messages", timeout_seconds=0.5, auth=auth(esp))

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from send_message.outbox import Outbox
 from send_message.sending import send_all
 from send_message.slot_table import SlotTable
-from shared.catalogue import Definitions
+from shared.catalogue import Definitions, padded
 from shared.claims import Claims
 from shared.definitions import Integration, Policy, Template, Trigger
 from shared.exchange import Request, Response
@@ -136,7 +136,13 @@ class World:
         self._version = getattr(self, "_version", 0) + 1
         item = {"pk": {"S": kind}, "sk": {"S": str(body["name"])}, "version": {"N": str(self._version)}}
         text = json.dumps({**body, **changes})
+        kept = {"pk": {"S": f"{kind}#{body['name']}"}, "sk": {"S": padded(self._version)}, "version": item["version"]}
+        self.aws.dynamodb.put_item(TableName=self.aws.table("definitions"), Item={**kept, "body": {"S": text}})
         self.aws.dynamodb.put_item(TableName=self.aws.table("definitions"), Item={**item, "body": {"S": text}})
+
+    def version(self) -> int:
+        """Of what was defined last."""
+        return self._version
 
     def undefine(self, kind: str, name: str) -> None:
         """Deletes a definition."""
@@ -173,10 +179,15 @@ class World:
         }
         return MessageJob.model_validate(values | changes)
 
-    def deliver(self, *jobs: MessageJob | str, outbox: Outbox | None = None, remaining: float = 30) -> int:
-        """One delivery of these jobs to a function; returns how many go back to the queue."""
+    def deliver(
+        self, *jobs: MessageJob | str, outbox: Outbox | None = None, remaining: float = 30, receives: int | None = None
+    ) -> int:
+        """One delivery of these jobs to a function, their `receives`th; returns how many go back to the queue."""
+        event = self.aws.delivery(self.queue, *jobs)
+        for record in event["Records"] if receives else ():  # type: ignore[attr-defined]  # as Lambda gives it
+            record["attributes"]["ApproximateReceiveCount"] = str(receives)
         batch = Batch(
-            self.aws.delivery(self.queue, *jobs),
+            event,
             MessageJob,
             client=self.aws.sqs,
             queue_url=self.aws.queue(self.queue),
