@@ -133,30 +133,26 @@ def _syntax(message: str, source: str, index: int) -> LiquidSyntaxError:
 
 
 class Output(StringIO):
-    """Where a template writes to. Parts are kept until they are asked for: most writes are short, and StringIO's own is slow."""
+    """Where a template writes to. Parts are kept until they are asked for: most are short, and StringIO's own way is slow."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
-        self._size = 0
         self._parts: list[str] = []
+        self.write_paid = self._parts.append
+        """Writes what has been charged."""
 
     def write(self, text: str, /) -> int:
         """Charges what is written, and the place that it takes."""
         self._budget.charge(len(text) + _PART)
-        return self.write_paid(text)
-
-    def write_paid(self, text: str) -> int:
-        """Writes what has been charged."""
-        size = len(text)
-        self._size += size
-        if self._size > OUTPUT:
-            raise Unfit(f"it becomes more than {OUTPUT} characters")
         self._parts.append(text)
-        return size
+        return len(text)
 
     def getvalue(self) -> str:
-        """All of it."""
-        return "".join(self._parts)
+        """All of it. Raises Unfit if it is too much."""
+        made = "".join(self._parts)
+        if len(made) > OUTPUT:
+            raise Unfit(f"it becomes more than {OUTPUT} characters")
+        return made
 
 
 class Missing(FalsyStrictUndefined):

@@ -37,7 +37,10 @@ class _Written(ContentNode):
 
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
         """Writes it."""
-        return buffer.write_paid(self.text) if type(buffer) is Output else buffer.write(self.text)
+        if type(buffer) is not Output:
+            return buffer.write(self.text)
+        buffer.write_paid(self.text)
+        return 1
 
     render = render_to_output
 
