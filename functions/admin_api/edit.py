@@ -249,6 +249,7 @@ class Editor:
         self.checked(Put(draft.kind, draft.name, draft.body, by), known.values)  # type: ignore[arg-type]
         new = known.kept.published(known.standing)
         self._write(draft, known, new, lambda: self._store.publish(draft, known.standing, iso(self._clock()), by))
+        logger.info("definition published", kind=draft.kind, definition=draft.name, version=draft.version)
         return {"kind": draft.kind, "name": draft.name, **_versions("integration", draft.version, draft.version)}
 
     def _find(self, assumed: Collection[tuple[str, str]]) -> Find:
@@ -270,7 +271,7 @@ class Editor:
         write_row()
         if not new.same(both):
             self._secrets.write(name, new.as_json())
-        logger.info("definition put", kind=stored.kind, definition=stored.name, version=stored.version)
+        logger.info("definition saved", kind=stored.kind, definition=stored.name, version=stored.version)
 
 
 def secret_of(kind: str, name: str) -> str:
