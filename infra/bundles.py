@@ -79,7 +79,7 @@ class BundleError(Exception):
 
 
 def for_lambda() -> Target:
-    """AWS Lambda's arm64 with Python 3.13, which is Amazon Linux 2023 with glibc 2.34. Without a 3.13 here, source is shipped as it is: slower to start."""
+    """AWS Lambda's arm64 with Python 3.13, on glibc 2.34. Without a 3.13 here, source is shipped as it is: slower to start."""
     platform = ("--python-platform", "aarch64-manylinux_2_28", "--python-version", "3.13")
     return Target("arm64", platform, _python_3_13())
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import stat
 import sys
@@ -20,6 +21,9 @@ from typing import Any
 Enforce = Callable[..., object]
 
 _POLL_SECONDS = 0.05
+
+_STATEMENT = re.compile(r'(INSERT|UPDATE|DELETE|SELECT)\b[^"]*"([^"]+)"')
+"""A PartiQL statement as ours are written: what it does, and to which table."""
 
 # MiniStack asks for the permission of the operation's name; IAM knows these operations under another one.
 _IAM_NAMES = {
@@ -37,6 +41,7 @@ def main(directory: Path) -> None:
 
     count_loopback_as_tls(app)
     record_calls(directory / "calls.jsonl")
+    check_statements()
     refer_to_secrets_by_arn()
     contain_failures()
     threading.Thread(target=poll_promptly, daemon=True).start()
@@ -78,6 +83,27 @@ def poll_promptly() -> None:
     while True:
         time.sleep(_POLL_SECONDS)
         lambda_svc.esm_wake.set()
+
+
+def check_statements() -> None:
+    """MiniStack asks for the right to `BatchExecuteStatement`, which IAM does not know; on AWS each statement needs its own."""
+    from ministack.core import iam_actions  # noqa: PLC0415
+
+    in_transactions = iam_actions.dynamodb_transaction_checks
+
+    def checks(iam_action: str, body: bytes, region: str, account: str) -> list[tuple[str, str]]:
+        """In place of MiniStack's own, which knows transactions only: the action and the table of each statement."""
+        if iam_action != "dynamodb:BatchExecuteStatement":
+            found: list[tuple[str, str]] = in_transactions(iam_action, body, region, account)
+            return found
+        texts = [str(statement.get("Statement", "")) for statement in json.loads(body)["Statements"]]
+        read = [match for text in texts if (match := _STATEMENT.match(text))]
+        return [
+            (f"dynamodb:PartiQL{match[1].capitalize()}", f"arn:aws:dynamodb:{region}:{account}:table/{match[2]}")
+            for match in read
+        ]
+
+    iam_actions.dynamodb_transaction_checks = checks
 
 
 def contain_failures() -> None:
