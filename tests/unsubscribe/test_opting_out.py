@@ -13,16 +13,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from record_engagement.recording import Books, record_all
-from shared.catalogue import Definitions
-from shared.definitions import Destination
 from shared.errors import Transient
-from shared.jobs import EngagementsJob, MessageJob
+from shared.jobs import EngagementsJob, Hop, MessageJob
 from shared.ledger import Ledger
 from shared.links import Links
 from shared.person import address_hash
 from shared.profiles import Profiles
-from shared.queues import Batch, Queue
+from shared.queues import Queue
 from tests.aws import Aws
 from tests.crash import Executioner, Killed
 from tests.rows import in_ledger
@@ -91,18 +88,9 @@ class World:
         return [EngagementsJob.model_validate_json(body) for body in self.aws.received("engagements")]
 
     def record(self) -> None:
-        """`record_engagement` works off what it is told."""
-        aws = self.aws
-        definitions, parked = (
-            Definitions(aws.table("definitions"), aws.dynamodb, aws.clock, 0),
-            Queue(aws.sqs, aws.queue("parked")),
-        )
-        destinations = definitions.catalogue(Destination, secrets=False)
-        books = Books(self.ledger, self.profiles, destinations, {}, parked, LINKS, aws.clock, "test")
-        event, url = aws.delivery("engagements"), aws.queue("engagements")
-        record_all(Batch(event, EngagementsJob, client=aws.sqs, queue_url=url, parked=parked, clock=aws.clock), books)
-        for message in cast("list[dict[str, str]]", event["Records"]):
-            aws.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["receiptHandle"])
+        """The ledger knows what `record_engagement` is told."""
+        for job in self.told():
+            self.ledger.record(MESSAGE, job.engagements, [Hop(at=self.aws.clock(), hop="record_engagement", what="unsubscribed")])
 
 
 @pytest.fixture
