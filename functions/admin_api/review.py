@@ -104,4 +104,4 @@ def _syntax(definition: Definition) -> Iterator[Fault]:
     from shared.content_faults import content_faults  # noqa: PLC0415
 
     for field, said in content_faults(definition):
-        yield Fault(field, f"a Liquid template, but {said}")
+        yield Fault(field, said)

@@ -15,7 +15,7 @@ from shared.templates import check
 
 
 def content_faults(definition: Definition) -> Iterator[tuple[str, str]]:
-    """Every field that could not be rendered, as `body.to.0.email`, and what is wrong there, in a few words."""
+    """Every field that could not be rendered, as `body.to.0.email`, and what was expected there."""
     if isinstance(definition, Template):
         yield from _fault("subject", lambda: check("subject", definition.subject))
         yield from _fault("html", lambda: _check_html(definition))
@@ -41,7 +41,10 @@ def _of_body(body: JsonValue) -> Iterator[tuple[str, str]]:
         found = [source for _, source in sources("body", body)]
     except Permanent as error:
         where, _, said = error.reason.partition(": ")
-        yield _field(where.partition(",")[0]), said
+        yield (
+            _field(where.partition(",")[0]),
+            said if "," not in where else f"a Liquid template, but in{where.partition(',')[2]}: {said}",
+        )
         return
     for source in found:
         yield from _fault(source.name, source.check)
@@ -51,7 +54,8 @@ def _fault(name: str, look: Callable[[], None]) -> Iterator[tuple[str, str]]:
     try:
         look()
     except Permanent as error:
-        yield _field(name), error.reason.removeprefix(name).lstrip(",: ")
+        said = error.reason.removeprefix(name).lstrip(",: ")
+        yield _field(name), f"a Liquid template, but in {said}" if said.startswith("line ") else said
 
 
 def _field(name: str) -> str:

@@ -178,7 +178,7 @@ def _loop(source: Source) -> tuple[BoundTemplate, LoopExpression]:
     template = source.parsed
     node = template.nodes[0]
     if len(template.nodes) != 1 or not isinstance(node, ForNode):
-        raise Permanent(f"{source.name}: a loop as `item in cart` was expected")
+        raise Permanent(f"{source.name}: a loop as `item in cart`")
     return template, node.expression
 
 
@@ -186,7 +186,7 @@ def _condition(source: Source) -> tuple[BoundTemplate, Expression]:
     template = source.parsed
     node = template.nodes[0]
     if len(template.nodes) != 1 or not isinstance(node, IfNode):
-        raise Permanent(f"{source.name}: a condition as `item.price > 10` was expected")
+        raise Permanent(f"{source.name}: a condition as `item.price > 10`")
     return template, node.condition
 
 
@@ -197,12 +197,12 @@ def _compiled(name: str, body: _Same) -> _Part:
 
 def _part(name: str, part: JsonValue, depth: int = 0) -> _Part:
     if depth > _DEEPEST:
-        raise Permanent(f"{name.split('/')[0]}: it is too deep: objects and lists may be in each other {_DEEPEST} times")
+        raise Permanent(f"{name.partition('/')[0]}: objects and lists in each other at most {_DEEPEST} deep")
     if isinstance(part, str) and is_template(part):
         return _Text(Source(name, part))
     if isinstance(part, dict):
         if "$for" in part:
-            raise Permanent(f"{name}: `$for` makes elements of a list, so it has to be in one")
+            raise Permanent(f"{name}: `$for` only in lists, as it makes elements of them")
         inside = {key: _part(f"{name}/{key}", value, depth + 1) for key, value in part.items()}
         return _Object(inside) if any(type(one) is not _Part for one in inside.values()) else _Part(part)
     if isinstance(part, list):
@@ -216,7 +216,7 @@ def _element(name: str, part: JsonValue, depth: int) -> _Part:
         return _part(name, part, depth)
     loop, condition = part["$for"], part.get("$if")
     if "$each" not in part or not part.keys() <= _REPEAT or not isinstance(loop, str) or not isinstance(condition, str | None):
-        raise Permanent(f'{name}: {{"$for": "item in cart", "$each": …}} was expected, with at most an "$if" beside them')
+        raise Permanent(f'{name}: {{"$for": "item in cart", "$each": …}} with at most an "$if" beside them')
     return _Repeat(
         _tag(f"{name}/$for", "for", loop),
         None if condition is None else _tag(f"{name}/$if", "if", condition),
@@ -227,5 +227,5 @@ def _element(name: str, part: JsonValue, depth: int) -> _Part:
 
 def _tag(name: str, tag: str, markup: str) -> Source:
     if "%}" in markup or "{%" in markup or "\n" in markup:
-        raise Permanent(f"{name}: what follows `{tag}` in Liquid was expected, without `{{%` and `%}}`")
+        raise Permanent(f"{name}: what follows `{tag}` in Liquid, without `{{%` and `%}}`")
     return Source(name, f"{{% {tag} {markup} %}}{{% end{tag} %}}")

@@ -47,7 +47,7 @@ def check_url_template(name: str, url: str) -> None:
     parts = urlsplit(bare)
     elsewhere = parts.scheme + parts.netloc + parts.query + parts.fragment
     if _HOLE in url or is_template(bare) or _HOLE in elsewhere or not parts.netloc:
-        raise Permanent(f"{name}: placeholders, `{{{{ … }}}}`, may be in its path only")
+        raise Permanent(f"{name}: placeholders, `{{{{ … }}}}`, in its path only")
     for source in placeholders(name, url):
         source.check()
 

@@ -105,12 +105,12 @@ def test_an_error_says_where_and_names_the_variable(body: JsonValue, said: str) 
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ({"$for": "item in cart", "$each": 1}, "has to be in one"),
+        ({"$for": "item in cart", "$each": 1}, "only in lists"),
         ({"a": {"$for": "item in cart", "$each": 1}}, "b/a: "),
-        ([{"$for": "item in cart"}], "was expected"),
-        ([{"$for": "item in cart", "$each": 1, "more": 2}], "was expected"),
-        ([{"$for": 1, "$each": 1}], "was expected"),
-        ([{"$for": "item in cart", "$if": True, "$each": 1}], "was expected"),
+        ([{"$for": "item in cart"}], "with at most an"),
+        ([{"$for": "item in cart", "$each": 1, "more": 2}], "with at most an"),
+        ([{"$for": 1, "$each": 1}], "with at most an"),
+        ([{"$for": "item in cart", "$if": True, "$each": 1}], "with at most an"),
         ([{"$for": "cart", "$each": 1}], "b/0/$for"),
         ([{"$for": "", "$each": 1}], "b/0/$for"),
         ([{"$for": "x in cart %}{% endfor %}{% for y in cart", "$each": 1}], "b/0/$for"),
@@ -158,7 +158,7 @@ def test_a_body_deeper_than_any_is_refused_not_crashed() -> None:
     body: JsonValue = "{{ profile.age }}"
     for _ in range(100_000):
         body = [body]
-    with pytest.raises(Permanent, match="too deep"):
+    with pytest.raises(Permanent, match="at most 50 deep"):
         render_json("b", body, VARIABLES)
 
 
