@@ -13,15 +13,18 @@ class Killed(BaseException):
 
 
 class Executioner:
-    """Kills at call number `at` (two numbers a call: before and after it); never if `at` is None."""
+    """Kills at call number `at` (two numbers a call: before and after it); never if `at` is None.
+
+    The dead do nothing more: whatever is called after that, in a `finally` for instance, is not carried out.
+    """
 
     def __init__(self, at: int | None = None) -> None:
         self.at, self.calls = at, 0
 
     def __call__(self, **_: object) -> None:
-        """Counts one moment, and kills if it is the one."""
+        """Counts one moment, and kills from the one on."""
         self.calls += 1
-        if self.calls - 1 == self.at:
+        if self.at is not None and self.calls > self.at:
             raise Killed
 
     def watch(self, client: Any) -> None:

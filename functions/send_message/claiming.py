@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from itertools import count
 
 from send_message.doubts import meet
 from send_message.settling import Ending, Settler
@@ -71,9 +70,9 @@ def _kept(run: Run, groups: Sequence[Sequence[Work]]) -> dict[Work, Claim]:
     """Keeps what is to be posted, in as few objects as can be. Returns how each message is to be claimed."""
     claims = {work: _repeated(run, work) for group in groups for work in group if work.repeat}
     alone = {work: len(group) == 1 for group in groups for work in group if not work.repeat}
-    for number, works in zip(count(), _by_size([*alone]), strict=False):
+    for works in _by_size([*alone]):
         contents = [work.content for work in works if work.content is not None]
-        name = f"{run.by}-{number}"
+        name = f"{run.by}-{next(run.numbers)}"
         kept = run.all_of(works, lambda name=name, contents=contents: run.outbox.mirrors.keep(name, contents))  # type: ignore[misc]
         if kept is not None:
             claims |= {work: _first(run, work, where, alone[work]) for work, where in zip(works, kept, strict=True)}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import count
 from typing import TypeVar
 
 from connectors.esps.base import Esp, Outgoing
@@ -61,8 +62,8 @@ class Work:
 
     @property
     def hops(self) -> int:
-        """How many hops its row has."""
-        return self.row.hops if self.row else len(self.job.hops)
+        """How many groups of hops its row has."""
+        return self.row.hops if self.row else min(len(self.job.hops), 1)
 
     @property
     def attempt(self) -> int:
@@ -101,6 +102,8 @@ class Run:
     remaining: Callable[[], float]
     """Seconds left of the invocation."""
     by: str = field(default_factory=lambda: uuid.uuid4().hex)
+    numbers: Iterator[int] = field(default_factory=count)
+    """For the names of what is kept: none is used twice."""
 
     def all_of(self, works: Iterable[Work], step: Callable[[], T]) -> T | None:
         """What all of these need. If that fails they all come back, and it is None."""

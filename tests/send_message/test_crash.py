@@ -146,3 +146,21 @@ def test_wrong_credentials_open_the_circuit(world: World, esp: EspSandbox) -> No
     assert [call.target for call in esp.faults.calls] == ["token"]
     statuses = sorted(str(world.ledger.read(m) and world.message(m).status) for m in ("m_1", "m_2"))
     assert statuses == ["waiting", "waiting"]
+
+
+def test_what_a_batch_decides_anew_does_not_overwrite_what_it_kept_before(world: World, esp: EspSandbox) -> None:
+    esp.faults.add(Fault.model_validate({"target": "token", "mode": "down", "times": 1}))
+    early, late = (world.job(message_id=f"m_{name}", context={"cart": [{"name": name}]}) for name in ("early", "late"))
+    assert world.deliver(early) == 1
+    world.aws.clock.forward(LEASE + 1)
+    esp.faults.add(Fault.model_validate({"target": "messages", "mode": "cut_before", "times": 1}))
+    # As if it came for the first time, so that its row is met only when it is claimed: after the other was posted.
+    world.queue = "messages-again"
+    assert world.deliver(late, early) == 1
+    world.aws.clock.forward(LEASE + 1)
+    world.queue = "messages-once-more"
+    assert world.deliver(late) == 0
+    assert sorted((m.message.metadata["message_id"], m.message.text) for m in esp.inbox()) == [
+        ("m_early", "early"),
+        ("m_late", "late"),
+    ]
