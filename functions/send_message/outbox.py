@@ -50,7 +50,7 @@ class Outbox:
     concurrency: int
     """Requests at a time to an ESP that needs long to answer."""
     pace: dict[str, float] = field(default_factory=dict)
-    """Seconds that each integration's ESP needed for its last answer."""
+    """Seconds that each integration's ESP needs for an answer: a mean in which the last ones count most."""
 
     @cached_property
     def pool(self) -> ThreadPoolExecutor:

@@ -26,8 +26,8 @@ from shared.exchange import run as exchanged
 from shared.ledger_rows import Status
 from shared.observe import count, logger
 
-_SLOW = 0.005
-"""Seconds for an answer from which on it is worth to wait for several at a time."""
+_SLOW = 0.02
+"""Seconds for an answer, more or less, from which on it is worth to wait for several at a time."""
 
 
 @dataclass
@@ -132,7 +132,8 @@ class Posting:
     def _answered(self, group: Group) -> None:
         integration = group.works[0].via.integration
         if group.seconds:
-            self.run.outbox.pace[integration.name] = group.seconds
+            pace = self.run.outbox.pace
+            pace[integration.name] = (pace.get(integration.name, 0) + group.seconds) / 2
         for work, answer in zip(group.works, group.answers, strict=True):
             work.posts = group.posts
             self._ended(work, answer)

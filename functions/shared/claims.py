@@ -59,7 +59,7 @@ class Change:
     status: Status
     claim: Claim
     hops: int
-    """How many hops the row has."""
+    """How many groups of hops the row has."""
     hop: Hop | None = None
     """One more of them."""
     was: Message | None = None
@@ -87,13 +87,12 @@ class Claims:
         ]
 
     def _row(self, fresh: Fresh) -> list[AttributeValueTypeDef]:
-        hops = [*fresh.job.hops, *fresh.hops]
         columns: dict[str, AttributeValueTypeDef] = {
             **facts_columns(fresh.job, self._retention),
             **claim_columns(fresh.claim),
             "status": {"S": fresh.status},
             "attempts": {"N": "1" if fresh.status == "sending" else "0"},
-            "trace": hops_column(hops),
+            "trace": hops_column(fresh.job.hops, fresh.hops),
         }
         return [columns[name] for name in _COLUMNS]
 
@@ -102,7 +101,7 @@ class Claims:
         sets: dict[str, AttributeValueTypeDef] = {'"status"': {"S": change.status}, "lease_until": number(claim.until)}
         if change.hop is not None:
             # Behind the last one: DynamoDB appends what is set beyond a list's end.
-            sets[f'"trace"[{change.hops}]'] = {"S": change.hop.model_dump_json(exclude_defaults=True)}
+            sets[f'"trace"[{change.hops}]'] = hops_column([change.hop])["L"][0]
         sets["tried_at"] = number(claim.tried_at)
         if was is None:
             sets["esp_message_id"] = {"S": change.esp_message_id}

@@ -75,7 +75,7 @@ class Ledger:
             UpdateExpression="SET #trace = list_append(:hops, #trace)",
             ConditionExpression="NOT contains(#trace, :last)",
             ExpressionAttributeNames={"#trace": "trace"},
-            ExpressionAttributeValues={":hops": hops_column(hops), ":last": hops_column(hops[-1:])["L"][0]},
+            ExpressionAttributeValues={":hops": hops_column(hops), ":last": hops_column(hops)["L"][0]},
         )
 
     def _unless_refused(self, **update: Any) -> None:  # boto3's own

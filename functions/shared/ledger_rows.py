@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from pydantic import JsonValue
+from pydantic import JsonValue, TypeAdapter
 
 from shared.clock import from_iso, iso
 from shared.jobs import Hop
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
     from shared.rows import Row
+
+_HOPS = TypeAdapter(tuple[Hop, ...])
 
 Status = Literal["sending", "waiting", "unknown", "sent", "skipped", "parked"]
 
@@ -75,7 +77,7 @@ class Message:
     esp_message_id: str
     trace: tuple[Hop, ...]
     hops: int
-    """How many of them its first row has."""
+    """How many groups of them its first row has."""
     engagements: Mapping[str, str]
     """Engagement id → its type, of those recorded."""
 
@@ -95,25 +97,45 @@ class Facts(Protocol):
     """What a row says of a message: a job, or what a visit remembers of one."""
 
     @property
-    def message_id(self) -> str: ...
+    def message_id(self) -> str:
+        """Ours."""
+
     @property
-    def trigger(self) -> str: ...
+    def trigger(self) -> str:
+        """Its name."""
+
     @property
-    def visit_id(self) -> str: ...
+    def visit_id(self) -> str:
+        """Whose visit it is about."""
+
     @property
-    def profile_id(self) -> str | None: ...
+    def profile_id(self) -> str | None:
+        """Who gets it."""
+
     @property
-    def campaign(self) -> str: ...
+    def campaign(self) -> str:
+        """The trigger's."""
+
     @property
-    def delivery(self) -> str: ...
+    def delivery(self) -> str:
+        """The trigger's."""
+
     @property
-    def integration(self) -> str: ...
+    def integration(self) -> str:
+        """The trigger's, by name."""
+
     @property
-    def decided_at(self) -> datetime: ...
+    def decided_at(self) -> datetime:
+        """When it was decided."""
 
 
-def hops_column(hops: Sequence[Hop]) -> AttributeValueTypeDef:
-    return {"L": [{"S": hop.model_dump_json(exclude_defaults=True)} for hop in hops]}
+def hops_column(*groups: Sequence[Hop]) -> AttributeValueTypeDef:
+    """Groups of hops, each as one text: a JSON list."""
+    return {"L": [{"S": _HOPS.dump_json(tuple(group), exclude_defaults=True).decode()} for group in groups if group]}
+
+
+def _hops(texts: AttributeValueTypeDef) -> list[Hop]:
+    return [hop for text in texts["L"] for hop in _HOPS.validate_json(text["S"])]
 
 
 def number(value: float) -> AttributeValueTypeDef:
@@ -148,7 +170,7 @@ def claim_columns(claim: Claim) -> dict[str, AttributeValueTypeDef]:
 def as_message(item: Row, after: Row | None = None) -> Message:
     """A message, of its rows."""
     later: Row = after or {}
-    hops = [*item["trace"]["L"], *(later["trace"]["L"] if later else ())]
+    hops = [*_hops(item["trace"]), *(_hops(later["trace"]) if later else ())]
     facts: dict[str, str] = json.loads(item["facts"]["S"])
     return Message(
         id=item["pk"]["S"],
@@ -163,7 +185,7 @@ def as_message(item: Row, after: Row | None = None) -> Message:
         claim=_claim(item),
         cancelled=_of(item, "cancelled", "S", ""),
         esp_message_id=_of(item, "esp_message_id", "S", ""),
-        trace=tuple(sorted((Hop.model_validate_json(hop["S"]) for hop in hops), key=lambda hop: hop.at)),
+        trace=tuple(sorted(hops, key=lambda hop: hop.at)),
         hops=len(item["trace"]["L"]),
         engagements={key: value["S"] for key, value in later.items() if key.startswith("e_")},
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 
 from shared.errors import Misconfigured
@@ -19,7 +18,7 @@ class Links:
 
     def signature(self, purpose: str, subject: str) -> str:
         """22 URL-safe characters (128 bits)."""
-        mac = hmac.new(self._key, f"{purpose}:{subject}".encode(), hashlib.sha256).digest()[:16]
+        mac = hmac.digest(self._key, f"{purpose}:{subject}".encode(), "sha256")[:16]
         return base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
 
     def valid(self, purpose: str, subject: str, signature: str) -> bool:

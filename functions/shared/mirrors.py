@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
+from pydantic_core import to_json
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -43,7 +44,7 @@ class Mirrors:
 
     def keep(self, name: str, contents: Sequence[Content]) -> list[str]:
         """Stores messages under a name that nobody uses twice. Returns where each of them is."""
-        parts = [json.dumps(vars(content), separators=(",", ":")).encode() for content in contents]
+        parts = [to_json(vars(content)) for content in contents]
         self._client.put_object(Bucket=self._bucket, Key=name, Body=b"".join(parts), ContentType="application/octet-stream")
         starts = itertools.accumulate(map(len, parts), initial=0)
         return [f"{name}:{start}-{start + len(part) - 1}" for start, part in zip(starts, parts, strict=False)]

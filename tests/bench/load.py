@@ -173,7 +173,7 @@ def _on_timelines(meter: Meter, people: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _trace(row: dict[str, Any]) -> list[dict[str, Any]]:
-    return [json.loads(hop["S"]) for part in (row, row["after"]) if part for hop in part["trace"]["L"]]
+    return [hop for part in (row, row["after"]) if part for some in part["trace"]["L"] for hop in json.loads(some["S"])]
 
 
 def _figure(row: dict[str, Any], name: str) -> float:

@@ -33,7 +33,10 @@ from shared.mapping import at, put, text_at, without
 from shared.scrub import code
 from shared.validation import secrets_of
 
+_AS_JSON = json.JSONEncoder(separators=(",", ":"))
 _SURELY_NOT_TAKEN = (425, 429, 503)
+_BY_A_GATEWAY = (502, 504, 520, 524)
+"""Said by what stands before the ESP, which cannot know what the ESP made of the request."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +198,7 @@ class Esp:
 
     def encode(self, body: JsonValue) -> tuple[str, bytes]:
         """The content type and the bytes of a body."""
-        return "application/json", json.dumps(body, separators=(",", ":")).encode()
+        return "application/json", _AS_JSON.encode(body).encode()
 
     # ---- reading the answer
 
@@ -213,8 +216,9 @@ class Esp:
             # With an idempotency key: the first request under this key is still being worked on.
             return (Unknown if has_key else Transient)(reason, retry_after=wait)
         outcome = outcome_of_status(response.status, reason, retry_after=wait)
-        if has_key and isinstance(outcome, Transient) and response.status not in _SURELY_NOT_TAKEN:
-            # It may be kept under its key: what comes next under this key must be the same.
+        # Under a key, a failure may be kept as well: what comes next under this key must be the same.
+        perhaps = response.status not in _SURELY_NOT_TAKEN if has_key else response.status in _BY_A_GATEWAY
+        if isinstance(outcome, Transient) and perhaps:
             return Unknown(reason, retry_after=wait)
         return Misconfigured(reason) if isinstance(outcome, Unauthorized) else outcome
 
