@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from pydantic import Field, JsonValue, SecretStr, StringConstraints, ValidationError
@@ -31,7 +31,7 @@ from shared.ids import trial_id
 from shared.jobs import MessageJob
 from shared.links import Links
 from shared.observe import logger
-from shared.person import Profile, learnt, stranger
+from shared.person import Profile, stranger
 from shared.problem import first_problem
 from shared.profiles import Profiles
 from shared.tokens import Send, Tokens, read_token, token_request
@@ -223,7 +223,7 @@ class Bench:
 
     def _profile(self, trial: Trial) -> Profile:
         if trial.profile_id is None:
-            return learnt(stranger(_NOBODY), trial.identifiers.items(), trial.profile or {}, self.clock())
+            return replace(stranger(_NOBODY), attributes=trial.profile or {}, identifiers=trial.identifiers)
         found = self.profiles.get(trial.profile_id)
         if found is None:
             raise BadRequest("there is no profile with this id", field="profile_id", status=422)

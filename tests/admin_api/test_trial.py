@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 from contextlib import closing
 from typing import Any
 
@@ -198,6 +199,13 @@ def test_a_text_message_is_tried_by_its_text(ask: Ask) -> None:
     answer = tried(ask, profile={"phone": "+491701234567"})
     sent = json.loads(answer["calls"][0]["request"]["body"])
     assert sent == {"To": "+491701234567", "Body": "This is a test message of Sendbridge."}
+
+
+def test_a_made_up_profile_is_taken_as_it_is(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "phonenumbers", None)  # as in the function's zip
+    saved(ask, auth={"type": "none"}, body={"to": "{{ identifier }}"}, identifier="customer_id")
+    answer = tried(ask, profile={"phone": "0170 1234567", "country": "DE"}, identifiers={"customer_id": "42"})
+    assert json.loads(answer["calls"][0]["request"]["body"]) == {"to": "42"}
 
 
 def test_a_message_that_cannot_be_rendered_is_not_sent(ask: Ask, vendors: Vendors) -> None:

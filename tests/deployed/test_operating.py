@@ -138,3 +138,9 @@ def test_whoever_is_suppressed_by_hand_gets_nothing(shop: Shop) -> None:
     shop.world.sendbridge("suppressions", "remove", shop.email(1))
     shown: Any = shop.world.sendbridge("suppressions", "show", shop.email(1))
     assert shown["suppressions"] == []
+
+
+def test_every_vendor_s_preset_is_there(admin: httpx.Client) -> None:
+    listed = admin.get("/presets").json()["presets"]
+    assert {"postmark", "sendgrid", "ses"} <= {preset["name"] for preset in listed}
+    assert admin.get("/presets/postmark").json()["definition"]["connector"] == "postmark"
