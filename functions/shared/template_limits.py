@@ -85,25 +85,31 @@ class Budget:
             raise TooMuchWork
 
     def charge_range(self, numbers: range) -> None:
-        """Charges a range. `len` fails on those of more than 2**63."""
-        self.charge(_ITEM * max(0, numbers.stop - numbers.start))
+        """Charges a range."""
+        self.charge(_cost(numbers))
 
     def _charge_parts(self, value: object) -> None:
-        pending = [value]
-        while pending:
+        left, pending = self.left, [value]
+        while pending and left >= 0:
             one = pending.pop()
             if isinstance(one, str):
-                self.charge(len(one))
+                left -= len(one)
             elif isinstance(one, dict):
-                self.charge(_ITEM * len(one))
+                left -= _ITEM * len(one)
                 pending.extend(one.values())
             elif isinstance(one, list | tuple):
-                self.charge(_ITEM * len(one))
+                left -= _ITEM * len(one)
                 pending.extend(one)
             elif isinstance(one, range):
-                self.charge_range(one)
+                left -= _cost(one)
             elif isinstance(one, int):
                 self._charge_number(one)
+        self.charge(self.left - left)
+
+
+def _cost(numbers: range) -> int:
+    """Of a range. `len` fails on those of more than 2**63."""
+    return _ITEM * max(0, numbers.stop - numbers.start)
 
 
 def refuse_slow(source: str) -> None:
