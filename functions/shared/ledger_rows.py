@@ -139,10 +139,12 @@ def _hops(texts: AttributeValueTypeDef) -> list[Hop]:
 
 
 def number(value: float) -> AttributeValueTypeDef:
+    """A number as a column has it."""
     return {"N": str(value)}
 
 
 def facts_columns(job: Facts, retention: int) -> dict[str, AttributeValueTypeDef]:
+    """What never changes of a message, and when its row may be deleted: so many seconds after the decision."""
     facts = {"trigger": job.trigger, "profile_id": job.profile_id, "campaign": job.campaign, "delivery": job.delivery}
     return {
         "pk": {"S": job.message_id},
@@ -155,6 +157,7 @@ def facts_columns(job: Facts, retention: int) -> dict[str, AttributeValueTypeDef
 
 
 def claim_columns(claim: Claim) -> dict[str, AttributeValueTypeDef]:
+    """A claim as its columns have it."""
     return {
         "integration": {"S": claim.integration},
         "integration_version": {"N": str(claim.integration_version)},
