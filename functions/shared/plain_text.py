@@ -23,6 +23,7 @@ _LINES |= dict.fromkeys(("div", "tr", "li", "section", "header", "footer", "arti
 _UNSEEN = frozenset({"head", "style", "script", "title", "template", "select", "textarea"})
 _VOID = frozenset({"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"})
 _HIDDEN = re.compile(r"display\s*:\s*none", re.IGNORECASE)
+_NAME = re.compile(r"\{%-?\s*(\w+)")
 _EMPTY_LINES = re.compile(r"[ \t]+(?=\n)|(?<=\n\n)\n+")
 
 
@@ -58,6 +59,8 @@ class _Walk:
         self._space = False
         self._unseen: list[str] = []
         """The element that is not shown, and those of its name within it."""
+        self._open: list[int] = []
+        """Of each loop or condition around this, how many elements were begun in it and are not closed."""
         self._links: list[tuple[str, int]] = []
         """Each open link, and how many parts were written before it."""
 
@@ -73,6 +76,8 @@ class _Walk:
 
     def _opened(self, tag: str, own: StartTag) -> None:
         self._lines = max(self._lines, _LINES.get(tag, 0))
+        if tag in _LINES and self._open:
+            self._open[-1] += 1
         if tag == "br":
             self._break()
         elif tag == "hr":
@@ -99,16 +104,29 @@ class _Walk:
             shown = "".join(self.parts[begins:]).strip()
             if link and not link.startswith("#") and link.removeprefix("mailto:") != shown:
                 self._words(f" ({link})" if shown else link)
+        if tag in _LINES and self._open and self._open[-1]:
+            self._open[-1] -= 1
         self._lines = max(self._lines, _LINES.get(tag, 0))
 
     def says(self, data: str) -> None:
         """What is between tags."""
         for index, part in enumerate(self._piece.split(html.unescape(data))):
             if index % 2 and self._hidden.is_tag(part):
+                self._nested(self._hidden.piece(part))
                 self._flush()
                 self.parts.append(part)
             elif part and not self._unseen:
                 self._words(part)
+
+    def _nested(self, liquid: str) -> None:
+        """What begins a line in a loop or condition, and is not closed in it, as `<li>` need not be, ends with it."""
+        name = _NAME.match(liquid)
+        if name is None:
+            return
+        if name[1] in ("for", "if", "unless", "case"):
+            self._open.append(0)
+        elif name[1] in ("endfor", "endif", "endunless", "endcase") and self._open and self._open.pop():
+            self._lines = max(self._lines, 1)
 
     def _words(self, text: str) -> None:
         words = text.split()

@@ -188,6 +188,8 @@ def text(source: str, base_url: str = "") -> str:
         ("Hello {{ name | escape }},", "Hello {{ name | escape }},"),
         ("<p>a</p>{%- if hot -%}<p>b</p>{% endif %}<p>c</p>", "a\n\n{% if hot %}b\n\n{% endif %}c"),
         ("<ul>{% for i in cart %}<li>{{ i }}</li>{% endfor %}</ul>x", "{% for i in cart %}- {{ i }}\n{% endfor %}\nx"),
+        ("<ul>{% for i in cart %}<li>{{ i }}{% endfor %}</ul>x", "{% for i in cart %}- {{ i }}\n{% endfor %}\nx"),
+        ("<p>Hi {% if hot %}<b>you</b>{% endif %}!", "Hi {% if hot %}you{% endif %}!"),
         ("{% for i in cart %}{{ i }}, {% endfor %}x", "{% for i in cart %}{{ i }}, {% endfor %}x"),
         ("<style>{% assign a = 1 %}{{ a }}</style>{{ a }}", "{% assign a = 1 %}{{ a }}"),
         ("<p>{% raw %}{{ x }}{% endraw %}</p>", "{% raw %}{{ x }}{% endraw %}"),
