@@ -115,16 +115,17 @@ def _scope(loops: Sequence[Loop]) -> _Scope:
     return scope
 
 
-def _uses(nodes: Iterable[Node], scope: _Scope, context: RenderContext) -> Iterator[_Use]:
+def _uses(nodes: Iterable[Node], scope: _Scope, context: RenderContext, asked: frozenset[str] = frozenset()) -> Iterator[_Use]:
+    """`asked` are those that conditions around have asked for."""
     local = dict(scope)
     for node in nodes:
         guarded = isinstance(node, IfNode | UnlessNode | ConditionalBlockNode)
-        for expression in node.expressions():
-            yield from _in_expression(expression, local, guarded)
+        used = [use for expression in node.expressions() for use in _in_expression(expression, local, guarded)]
+        yield from (_Use(use.name, use.guarded or use.name in asked) for use in used)
         # What is assigned or captured is nobody's to provide.
         local |= dict.fromkeys((str(name) for name in node.template_scope()), "")
         inner = {**local, **_loop_scope(node, local)} if isinstance(node, ForNode) else local
-        yield from _uses(node.children(context), inner, context)
+        yield from _uses(node.children(context), inner, context, asked | {use.name for use in used if guarded})
 
 
 def _loop_scope(node: ForNode, scope: _Scope) -> _Scope:

@@ -39,6 +39,15 @@ def test_what_a_message_can_lack_is_optional() -> None:
     assert [name for name, one in found.items() if one.optional] == ["profile.a", "profile.b", "profile.d", "profile.e"]
 
 
+def test_what_is_asked_for_before_it_is_written_is_optional() -> None:
+    text = "{% if profile.a %}{{ profile.a }} {{ profile.b }}{% elsif profile.c %}{{ profile.c }}{% endif %}"
+    assert {name: one.optional for name, one in of_text(text).items()} == {
+        "profile.a": True,
+        "profile.b": False,
+        "profile.c": True,
+    }
+
+
 def test_items_of_loops_are_named_by_what_they_are_of() -> None:
     text = """{% for item in cart %}{{ forloop.index }}{{ item.name }}{% for tag in item.tags %}{{ tag }}{% endfor %}{% endfor %}
     {% for i in (1..profile.n) %}{{ i }}{% endfor %}{{ item }}"""
