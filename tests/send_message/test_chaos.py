@@ -53,13 +53,13 @@ class Storm:
             if number % 5 == 3:
                 self.revoke()
             # So long that no circuit stays open: each fault is to be met.
-            self._round(chance.uniform(5, 60) if number % 2 else 310)
+            self.turn(chance.uniform(5, 60) if number % 2 else 310)
         self.esp.faults.clear()
         self.chaos.calm()
         for _ in range(60):
             if not self.chaos.waits:
                 return
-            self._round(60)
+            self.turn(60)
         left = self.ledger().values()
         raise AssertionError([(one.status, one.trace[-1].what, one.trace[-1].reason) for one in left if one.status != "sent"])
 
@@ -73,7 +73,8 @@ class Storm:
     def _api(self) -> str:
         return next(target for target in sorted(self.esp.targets) if target != "token")
 
-    def _round(self, seconds: float) -> None:
+    def turn(self, seconds: float) -> None:
+        """Has all functions work off what is due, and lets time go by."""
         self.chaos.round()
         while any(traffic.in_flight for traffic in self.esp.faults.traffic.values()):
             time.sleep(0.02)
@@ -187,3 +188,20 @@ def test_an_esp_that_takes_batches_and_can_be_asked_has_each_message_once(aws: A
             taken.setdefault(one.ours, []).append(one.id)
         all_are_sent_once(played, taken)
         assert len(played.met()) >= 6
+
+
+def test_a_limit_is_kept_by_all_functions_together(aws: Aws) -> None:
+    account = EspSettings(token_seconds=300, rate_limit=10, rate_window_seconds=1)
+    limit: JsonValue = {"messages": 10, "seconds": 1}
+    with EspSandbox.run(account) as esp, storm(aws, esp, postbird(esp, limit=limit), 1) as played:
+        played.chaos.deadly = 0.03
+        for job in played.jobs:
+            played.chaos.add(job)
+        rounds = 0
+        while played.chaos.waits:
+            rounds += 1
+            assert rounds < 200
+            played.turn(1.3)
+        all_are_sent_once(played, taken_by(esp))
+        assert [refused for refused in esp.refused if refused["status"] == 429] == []
+        assert played.chaos.killed
