@@ -202,7 +202,7 @@ class Posting:
                 logger.error("misconfigured", integration=integration.name, reason=answer.reason)
                 count("Misconfigured", outbox.environment)
         if group.pause:
-            outbox.circuits.failed(circuit(integration), Transient("the ESP wants a pause", retry_after=group.pause))
+            outbox.circuits.pause(circuit(integration), group.pause)
 
 
 def _is_failure(answer: SendbridgeError) -> bool:

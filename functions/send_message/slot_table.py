@@ -13,7 +13,6 @@ from shared.statements import Result, Statement, execute
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class SlotTable:
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._client = client
-        self._text = f'UPDATE "{table}" SET sends = ? SET version = ? WHERE pk = ? AND version = ?'  # noqa: S608  # a table's name
+        self._table = table
 
     def keep(self, kept: Sequence[tuple[Profile, Sends]]) -> list[Kept | Transient]:
         """Writes what these profiles, each another one, have for `sends` from now on."""
@@ -38,9 +37,10 @@ class SlotTable:
         return [_kept(*one, result) for one, result in zip(kept, results, strict=True)]
 
     def _statement(self, profile: Profile, sends: Sends) -> Statement:
-        version = profile.version
-        new: list[AttributeValueTypeDef] = [{"S": write_sends(sends)}, {"N": str(version + 1)}]
-        return Statement(self._text, [*new, {"S": f"profile#{profile.id}"}, {"N": str(version)}])
+        was = int(profile.version)
+        # Numbers stand in the statement itself: a parameter costs boto3 five times as much.
+        text = f'UPDATE "{self._table}" SET sends = ? SET version = {was + 1} WHERE pk = ? AND version = {was}'  # noqa: S608
+        return Statement(text, [{"S": write_sends(sends)}, {"S": f"profile#{profile.id}"}])
 
 
 def _kept(profile: Profile, sends: Sends, result: Result) -> Kept | Transient:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from shared.clock import Clock
+from shared.clock import Clock, iso
 from shared.errors import Transient
 from shared.jobs import Engagement, Hop
-from shared.ledger_rows import Facts, Message, as_message, facts_columns, hops_column
+from shared.ledger_rows import Facts, Message, as_message, expiry, facts_column, hops_column
 from shared.rows import read_rows
 
 if TYPE_CHECKING:
@@ -28,8 +28,13 @@ class Ledger:
 
     def skip(self, job: Facts, hops: Sequence[Hop]) -> None:
         """Records that a message is not to be sent, unless it was. If it may have been, the reason is noted for who finds out."""
-        columns: Row = {**facts_columns(job, self._retention), "status": {"S": "skipped"}}
-        columns = {name: value for name, value in columns.items() if name != "pk"}
+        columns: Row = {
+            "facts": facts_column(job),
+            "visit_id": {"S": job.visit_id},
+            "created_at": {"S": iso(job.decided_at)},
+            "expires_at": {"N": str(expiry(job, self._retention))},
+            "status": {"S": "skipped"},
+        }
         values: dict[str, AttributeValueTypeDef] = {f":{name}": value for name, value in columns.items()}
         sets = ", ".join(f"#{name} = if_not_exists(#{name}, :{name})" for name in columns if name != "status")
         try:

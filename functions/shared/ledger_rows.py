@@ -138,36 +138,21 @@ def _hops(texts: AttributeValueTypeDef) -> list[Hop]:
     return [hop for text in texts["L"] for hop in _HOPS.validate_json(text["S"])]
 
 
-def number(value: float) -> AttributeValueTypeDef:
-    """A number as a column has it."""
-    return {"N": str(value)}
-
-
-def facts_columns(job: Facts, retention: int) -> dict[str, AttributeValueTypeDef]:
-    """What never changes of a message, and when its row may be deleted: so many seconds after the decision."""
+def facts_column(job: Facts) -> AttributeValueTypeDef:
+    """What never changes of a message, but for what DynamoDB itself looks at, as JSON."""
     facts = {"trigger": job.trigger, "profile_id": job.profile_id, "campaign": job.campaign, "delivery": job.delivery}
-    return {
-        "pk": {"S": job.message_id},
-        "facts": {"S": json.dumps(facts)},
-        "visit_id": {"S": job.visit_id},
-        "created_at": {"S": iso(job.decided_at)},
-        "expires_at": {"N": str(int(job.decided_at.timestamp()) + retention)},
-        "integration": {"S": job.integration},
-    }
+    return {"S": json.dumps({**facts, "integration": job.integration})}
 
 
-def claim_columns(claim: Claim) -> dict[str, AttributeValueTypeDef]:
-    """A claim as its columns have it."""
-    return {
-        "integration": {"S": claim.integration},
-        "integration_version": {"N": str(claim.integration_version)},
-        "lease_until": number(claim.until),
-        "claimed_by": {"S": claim.by},
-        "tried_at": number(claim.tried_at),
-        "kept": {"S": claim.kept},
-        "alone": {"BOOL": claim.alone},
-        "sent_to": {"S": claim.sent_to},
-    }
+def way_column(claim: Claim) -> AttributeValueTypeDef:
+    """Which way a message goes, as JSON: a write costs by its columns."""
+    way = [claim.integration, claim.integration_version, claim.kept, claim.alone, claim.sent_to]
+    return {"S": json.dumps(way)}
+
+
+def expiry(job: Facts, retention: int) -> int:
+    """When the row may be deleted, so many seconds after the decision, in Unix time."""
+    return int(job.decided_at.timestamp()) + retention
 
 
 def as_message(item: Row, after: Row | None = None) -> Message:
@@ -185,7 +170,7 @@ def as_message(item: Row, after: Row | None = None) -> Message:
         delivery=facts["delivery"],
         created_at=from_iso(item["created_at"]["S"]),
         attempts=int(_of(item, "attempts", "N", "0")),
-        claim=_claim(item),
+        claim=_claim(item, facts["integration"]),
         cancelled=_of(item, "cancelled", "S", ""),
         esp_message_id=_of(item, "esp_message_id", "S", ""),
         trace=tuple(sorted(hops, key=lambda hop: hop.at)),
@@ -194,16 +179,17 @@ def as_message(item: Row, after: Row | None = None) -> Message:
     )
 
 
-def _claim(item: Row) -> Claim:
+def _claim(item: Row, integration: str) -> Claim:
+    way = json.loads(_of(item, "way", "S", "null")) or [integration, 0, "", True, ""]
     return Claim(
         by=_of(item, "claimed_by", "S", ""),
         until=float(_of(item, "lease_until", "N", "0")),
-        integration=item["integration"]["S"],
-        integration_version=int(_of(item, "integration_version", "N", "0")),
+        integration=way[0],
+        integration_version=way[1],
         tried_at=float(_of(item, "tried_at", "N", "0")),
-        kept=_of(item, "kept", "S", ""),
-        alone=item.get("alone") != {"BOOL": False},
-        sent_to=_of(item, "sent_to", "S", ""),
+        kept=way[2],
+        alone=way[3],
+        sent_to=way[4],
     )
 
 

@@ -64,7 +64,7 @@ def test_only_who_has_claimed_it_settles_it(table: Table) -> None:
     assert isinstance(table.settle("another"), Refused)
     assert table.settle("one", hop=hop(table.aws, "sent")) is None
     message = table.message()
-    assert (message.status, message.esp_message_id, message.claim.until, message.claim.tried_at) == ("sent", "esp-1", 0, 0)
+    assert (message.status, message.esp_message_id, message.claim.tried_at) == ("sent", "esp-1", 0)
     assert [step.what for step in message.trace] == ["fired", "sent"]
 
 
@@ -106,3 +106,8 @@ def test_a_doubt_is_known_once_the_lease_is_over(table: Table) -> None:
     table.insert("one")
     now = table.aws.clock().timestamp()
     assert [table.message().doubtful(now + seconds) for seconds in (0, 31)] == [False, True]
+
+
+def test_a_statement_holds_no_text_of_others(table: Table) -> None:
+    with pytest.raises(ValueError, match="no text of our own"):
+        table.insert("one', 'x': 'y")
