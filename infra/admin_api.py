@@ -22,7 +22,7 @@ def admin_api(foundation: Foundation) -> Function:
         "dynamodb:Query",
         on=[tables.definitions.table_arn],
     )
-    function.may("dynamodb:DeleteItem", "dynamodb:PutItem", on=[tables.state.table_arn])
+    function.may("dynamodb:PutItem", on=[tables.state.table_arn])
     function.may("dynamodb:BatchGetItem", on=[tables.messages.table_arn])
     function.may("dynamodb:Query", on=[f"{tables.messages.table_arn}/index/by_visit"])
     _keep_secrets(foundation, function)

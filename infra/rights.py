@@ -35,7 +35,12 @@ def renew_tokens(foundation: Foundation, function: Function, *kinds: str) -> Non
     for kind in kinds:
         arns = foundation.secret_arns(f"token/{kind}/")
         function.may_below("secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue", on=arns, reason=_COME_AND_GO)
-    function.may("dynamodb:DeleteItem", "dynamodb:PutItem", on=[foundation.tables.state.table_arn])
+    function.may("dynamodb:PutItem", on=[foundation.tables.state.table_arn])
+
+
+def use_limits(foundation: Foundation, function: Function) -> None:
+    """`shared.limits`."""
+    function.may("dynamodb:UpdateItem", on=[foundation.tables.state.table_arn])
 
 
 def use_circuits(foundation: Foundation, function: Function) -> None:

@@ -20,6 +20,7 @@ def send_message(foundation: Foundation) -> Function:
     rights.read_secrets(foundation, function, "integration")
     rights.use_tokens(foundation, function, "integration")
     rights.use_circuits(foundation, function)
+    rights.use_limits(foundation, function)
     rights.read_links_key(foundation, function)
     rights.read_mirrors(foundation, function)
     rights.keep_mirrors(foundation, function)
