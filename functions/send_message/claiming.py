@@ -39,6 +39,7 @@ def _rendered(run: Run, settler: Settler, work: Work) -> bool:
     except Permanent as error:
         hop = run.outbox.hop("parked", error.reason, {"attempt": work.attempt})
         settler.add(Ending(work, "parked", hop, error, doubtful=work.doubtful))
+        run.unsent += [] if work.doubtful else [work]
         return False
     return True
 
@@ -140,4 +141,6 @@ def _others(run: Run, settler: Settler, refused: Sequence[Work]) -> list[Work]:
         if work.row is not None and work.row.status == "sending" and work.row.claim.by == run.by:
             # Our own: the AWS client repeats a call whose answer was lost.
             work.claim, work.row = work.row.claim, None
+        elif work.row is not None and work.row.status == "skipped":
+            run.unsent.append(work)
     return run.each([work for work in refused if work.claim is None], lambda work: meet(run, settler, work))

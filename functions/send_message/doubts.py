@@ -41,6 +41,7 @@ def meet(run: Run, settler: Settler, work: Work) -> bool:
     if row.status == "sending":
         raise Busy("another delivery of this message is being sent", retry_after=max(row.claim.until - now, 1))
     if row.cancelled:
+        run.unsent.append(work)
         settler.add(Ending(work, "skipped", run.outbox.hop("skipped", row.cancelled)))
         return False
     return True

@@ -148,6 +148,7 @@ class Posting:
         error = self._error(work, end, answer)
         hop = self.run.outbox.hop("parked" if end.job == "parked" else "waits", reason_of(error), {"attempt": work.attempt})
         self.settler.add(Ending(work, end.status, hop, error, end.doubtful))
+        self.run.unsent += [work] if end.status == "parked" and not end.doubtful else []
 
     def _keyed(self, work: Work) -> bool:
         """Whether the same bytes may go out again. What failed before it was posted, was refused by nobody's key."""

@@ -15,7 +15,7 @@ from send_message.doubts import meet
 from send_message.outbox import Outbox
 from send_message.posting import Posting
 from send_message.settling import Ending, Settler
-from send_message.slots import Slots
+from send_message.slots import Slots, give_back
 from send_message.work import Run, Work
 from shared.aws import CALLS
 from shared.errors import Busy, Transient
@@ -34,6 +34,7 @@ def send_all(batch: Batch[MessageJob], outbox: Outbox, remaining: Callable[[], f
         batch.settle(work.record, Busy("another delivery of this message was first", retry_after=1))
     settler.flush()
     settler.tell()
+    give_back(run)
 
 
 def _sent(run: Run, settler: Settler, posting: Posting, works: Sequence[Work]) -> list[Work]:

@@ -16,8 +16,9 @@ from send_message.settling import Ending, Settler
 from send_message.slot_table import Kept
 from send_message.work import Run, Work
 from shared.errors import Transient
+from shared.observe import logger, whereabouts
 from shared.person import Profile, from_snapshot
-from shared.sends import Sends
+from shared.sends import Sends, without_slot
 
 _TRIES = 5
 """How often it is decided about one message while others keep changing the profile."""
@@ -165,6 +166,19 @@ class Slots:
         if work.doubtful or (work.row is not None and work.row.trace[-1].reason == made.reason):
             raise error
         self.settler.add(Ending(work, "waiting", self.run.outbox.hop("waits", made.reason), error))
+
+
+def give_back(run: Run) -> None:
+    """Frees the slots of messages that surely do not go out, as far as nobody has changed the profile since: they end anyway."""
+    now = run.outbox.clock()
+    holding = {work.profile.id: (work.profile, work.job.message_id) for work in run.unsent if work.profile is not None}
+    freed = [(one, without_slot(one.sends, message_id, now)) for one, message_id in holding.values() if message_id in one.sends]
+    if not freed:
+        return
+    try:
+        run.outbox.slots.keep(freed)
+    except Exception as error:  # of AWS
+        logger.warning("slots are not given back", reason=whereabouts(error))
 
 
 def _person(work: Work) -> str:

@@ -102,6 +102,8 @@ class Run:
     remaining: Callable[[], float]
     """Seconds left of the invocation."""
     by: str = field(default_factory=lambda: uuid.uuid4().hex)
+    unsent: list[Work] = field(default_factory=list)
+    """Messages that have a slot and surely do not go out after all."""
     numbers: Iterator[int] = field(default_factory=count)
     """For the names of what is kept: none is used twice."""
 

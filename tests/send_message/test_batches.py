@@ -221,3 +221,16 @@ def test_two_messages_to_one_person_in_a_batch_keep_the_cap(world: World) -> Non
     some = [world.job(message_id=f"m_{n}", profile=as_snapshot(profile)) for n in range(3)]
     assert world.deliver(*some) == 0 or len(world.esp.requests) == 1
     assert len(world.esp.requests) == 1
+
+
+@pytest.mark.parametrize("why", ["refused", "not to be rendered", "ordered"])
+def test_what_surely_does_not_go_out_gives_its_slot_back(world: World, why: str) -> None:
+    world.define("policy", {"name": "email", "cap": {"times": 1}})
+    job = world.job(context={} if why == "not to be rendered" else {"cart": [{"name": "Lamp"}]})
+    world.esp.script = [Response(422)] if why == "refused" else []
+    if why == "ordered":
+        world.ordered(job)
+    assert world.deliver(job) == 0
+    assert world.message().status == ("skipped" if why == "ordered" else "parked")
+    assert world.deliver(world.job(message_id="m_2")) == 0
+    assert world.message("m_2").status == "sent"
