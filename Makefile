@@ -26,15 +26,15 @@ help: ## what can be made
 run: $(READY) ## play the whole job on an embedded AWS, on this machine
 	@.venv/bin/python -m cli.local.play
 
-test: check ## everything: make check, the zips and the template, then the deployed stack
-	.venv/bin/pytest -n 2 --dist loadscope -m 'built and not deployed'
+test: check ## everything: make check, what takes long, then the deployed stack
+	.venv/bin/pytest -n 2 --dist loadscope -m 'slow and not deployed'
 	.venv/bin/pytest -m deployed
 
-check: $(READY) ## format, lint, types, layers, and the tests that build nothing
+check: $(READY) ## format, lint, types, layers, and the tests that are quick
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	PYTHONPATH=functions .venv/bin/lint-imports --no-logo
-	.venv/bin/mypy & mypy=$$!; .venv/bin/pytest -n 4 --dist worksteal -m 'not deployed and not built' || { wait $$mypy; exit 1; }; wait $$mypy
+	.venv/bin/mypy & mypy=$$!; .venv/bin/pytest -n 4 --dist worksteal -m 'not deployed and not slow' || { wait $$mypy; exit 1; }; wait $$mypy
 
 bench: $(READY) ## measure: bundles, throughput, calls to AWS and their list price
 	@.venv/bin/python -m tests.bench

@@ -13,6 +13,8 @@ from shared.secrets import Secrets
 from tests.admin_api.conftest import Ask, Vendors
 from tests.aws import Aws
 
+pytestmark = pytest.mark.slow
+
 PERSON = {"email": "ada@example.com", "phone": "+491701234567", "first_name": "Ada"}
 SECRET = "c2VjcmV0LWtleS1mb3ItdGVzdHMtb25seS0x"
 

@@ -15,7 +15,7 @@ import pytest
 from infra import bundles
 from infra.bundles import Bundle, BundleError, Target, bundle, for_lambda, for_this_host
 
-pytestmark = [pytest.mark.built, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 FUNCTIONS = sorted(path.parent.name for path in bundles.FUNCTIONS.glob("*/handler.py"))
 BUDGETS = tomllib.loads((Path(__file__).parent / "budgets.toml").read_text())

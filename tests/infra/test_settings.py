@@ -51,7 +51,7 @@ def test_overrides_go_over_the_environment() -> None:
     assert read({"dev": {"burst": 5}}, "dev", '{"burst": 7}') == Environment(name="dev", burst=7)
 
 
-@pytest.mark.built
+@pytest.mark.slow
 def test_the_command_line_says_it_in_one_sentence_and_ends() -> None:
     done = cdk("synth", environment="dev", overrides={"burst": -1})
     said = [line for line in done.stderr.splitlines() if "cdk.json:" in line]

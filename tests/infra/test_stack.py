@@ -15,7 +15,7 @@ from infra.settings import Environment
 from shared.env import variable
 from tests.infra.synthesised import ROOT, Template, synthesise
 
-pytestmark = [pytest.mark.built, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/handler.py"))
 QUEUES = ("events", "timers", "messages", "engagements", "crm-dynamics")

@@ -14,6 +14,8 @@ from tests.aws import Aws
 from tests.crash import Killed
 from tests.match_triggers.shop import arrived, cart_trigger, put_trigger, settings_of, tracker_event
 
+pytestmark = pytest.mark.slow
+
 LONGEST = 60
 
 

@@ -121,4 +121,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The sandboxes' own tests are no part of `make check`: they change with the vendors, not with us."""
     for item in items:
         if item.path.parent == Path(__file__).parent:
-            item.add_marker(pytest.mark.built)
+            item.add_marker(pytest.mark.slow)

@@ -24,6 +24,8 @@ from tests.send_message.chaos import Chaos
 from tests.send_message.test_handler import settings
 from tests.send_message.world import INTEGRATION, World
 
+pytestmark = pytest.mark.slow
+
 MESSAGES = 120
 ROUNDS = 24
 """With faults; then it is quiet."""

@@ -16,6 +16,8 @@ from tests.sandbox.esp import EspSandbox, EspSettings
 from tests.sandbox.faults import Fault
 from tests.send_message.world import INTEGRATION, LEASE, TEMPLATE, World
 
+pytestmark = pytest.mark.slow
+
 MOMENTS = 60
 
 

@@ -233,6 +233,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", HOSTILE, ids=lambda source: source[:25])
 def test_preparing_ends(source: str) -> None:
     began = time.process_time()

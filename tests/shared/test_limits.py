@@ -17,6 +17,8 @@ from shared.limits import Limits
 from shared.queues import patience
 from tests.aws import Aws
 
+pytestmark = pytest.mark.slow
+
 BATCH = 10
 
 

@@ -10,6 +10,8 @@ from shared.tokens import fingerprint, lease_name
 from tests.crash import Executioner, Killed
 from tests.sync_crm.conftest import World, definition
 
+pytestmark = pytest.mark.slow
+
 ADAS = ("sent", "opened", "clicked")
 COMPLETE = ["sb_emailclick", "sb_emailopen", "sb_emailsend", "task"]
 

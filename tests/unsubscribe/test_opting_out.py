@@ -27,6 +27,8 @@ from unsubscribe import handler
 from unsubscribe.opting_out import Desk, answer
 from unsubscribe.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 URL = "https://sendbridge.example"
 LINKS = Links("key", URL)
 EVENTS = Path("events/unsubscribe")

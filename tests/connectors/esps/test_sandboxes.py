@@ -15,6 +15,8 @@ from tests.connectors.esps.sending import at_sandbox, rendered, sandbox_of, send
 from tests.contract.sample import filled
 from tests.sandbox.esps.vendor import VendorSandbox
 
+pytestmark = pytest.mark.slow
+
 UUID = "00000000-0000-4000-8000-000000000001"
 _BY_NAME = ("sfmc", "adobe_campaign", "delivra")
 """Those have the parts of a message in the vendor's own template, which looks for each by its name."""
