@@ -93,7 +93,6 @@ def test_the_zip_for_lambda_is_for_arm64_and_holds_no_other_binary(function: str
     with zipfile.ZipFile(bundle(function, for_lambda()).path) as archive:
         binaries = [name for name in archive.namelist() if ".so" in name]
         assert binaries
-        assert all("aarch64" in name for name in binaries)
         # Byte 18 of an ELF file says which machine it is for; 0xB7 is AArch64.
         assert {archive.read(name)[18] for name in binaries} == {0xB7}
 
