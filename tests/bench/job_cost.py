@@ -179,14 +179,15 @@ def _invocations(load: Load, batches: Mapping[str, float]) -> Mapping[str, float
     return {"receive_event": load.posts, "receive_engagement": load.esp_posts, **fed}
 
 
+_WRITES = ("PutItem", "UpdateItem", "DeleteItem", "PartiQLInsert", "PartiQLUpdate")
+
+
 def _unchanged(load: Load) -> float:
     """Units of writes that changed no row: refused conditions, which cost as much as a write, and rows of `state`."""
     calls = _by_load(load)
     found = 0.0
     for table in ("visits", "messages", "profiles", "state"):
-        tried = sum(
-            n for (_, action, of), n in calls.items() if of == table and action.endswith(("PutItem", "UpdateItem", "DeleteItem"))
-        )
+        tried = sum(n for (_, action, of), n in calls.items() if of == table and action.endswith(_WRITES))
         writes = load.used.writes[table]
         found += max(tried - writes, 0) * (load.used.write_units[table] / writes if writes else 1)
     return found
@@ -208,7 +209,6 @@ def _read_units(load: Load) -> float:
     records, calls = load.used.records, _by_load(load)
     asked = {
         ("match_triggers", "visits"): load.visits_posted + records["timers"],
-        ("send_message", "visits"): records["messages"],
         ("send_message", "profiles"): records["messages"],
         ("record_engagement", "messages"): load.messages * ENGAGEMENTS_EACH,
         ("sync_crm", "profiles"): records["crm-dynamics"],
