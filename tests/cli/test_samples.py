@@ -21,14 +21,18 @@ def template() -> Template:
 
 
 def variables(cart: list[dict[str, JsonValue]], name: str = "Ada") -> dict[str, Any]:
-    return {"profile": {"first_name": name}, "cart": cart, "mirror_url": "https://m.example/1", "message": {"id": "m_1"}}
+    links = {"mirror_url": "https://m.example/1", "unsubscribe_url": "https://m.example/2"}
+    return {"profile": {"first_name": name}, "cart": cart, **links, "message": {"id": "m_1"}}
 
 
 def test_the_template_shows_name_cart_and_links(template: Template) -> None:
     html = render("html", template.html, variables([{"name": "Bulb & socket", "price": 5, "quantity": 2}]), "html")
     assert "Hello Ada," in html
     assert "<li>Bulb &amp; socket, 2 at 5 EUR</li>" in html
-    assert html.index("https://shop.example.com/cart?message=m_1") < html.index("https://m.example/1")
+    cart, mirror, unsubscribe = map(
+        html.index, ("https://shop.example.com/cart?message=m_1", "https://m.example/1", "https://m.example/2")
+    )
+    assert cart < mirror < unsubscribe
 
 
 def test_the_template_bears_items_that_say_nothing(template: Template) -> None:
