@@ -7,9 +7,9 @@ requests are made in other threads: everything else stays in this one.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from itertools import chain
+from queue import Empty, SimpleQueue
 from urllib.parse import urlsplit
 
 from pydantic import JsonValue
@@ -95,20 +95,29 @@ class Posting:
 
     def _at_a_time(self, groups: Iterator[Sequence[Work]]) -> None:
         """Several at a time, as many as the function's setting says."""
-        outbox = self.run.outbox
-        running: set[Future[Group]] = set()
-        more = True
+        outbox, done = self.run.outbox, SimpleQueue[Group | BaseException]()
+        running, more = 0, True
         while more or running:
-            while more and len(running) < outbox.concurrency:
+            while more and running < outbox.concurrency:
                 group = next(groups, None)
                 more = group is not None
                 made = self._possible(group) if group is not None else None
                 if made is not None:
-                    running.add(outbox.pool.submit(made.post))
-            done, running = wait(running, self.settler.due_in(), FIRST_COMPLETED)
-            for one in done:
-                self._answered(one.result())
+                    outbox.pool.submit(_post, made, done)
+                    running += 1
+            running -= self._next(done) if running else 0
             self.settler.flush_if_due()
+
+    def _next(self, done: SimpleQueue[Group | BaseException]) -> int:
+        """Ends the next one that is answered; 0 if none was until something else must be done."""
+        try:
+            group = done.get(timeout=self.settler.due_in())
+        except Empty:
+            return 0
+        if isinstance(group, BaseException):
+            raise group
+        self._answered(group)
+        return 1
 
     def _possible(self, works: Sequence[Work]) -> Group | None:
         """None if it is not to be posted now after all: there is no time left, or the ESP is down by now."""
@@ -204,6 +213,13 @@ class Posting:
                 count("Misconfigured", outbox.environment)
         if group.pause:
             outbox.circuits.pause(circuit(integration), group.pause)
+
+
+def _post(group: Group, done: SimpleQueue[Group | BaseException]) -> None:
+    try:
+        done.put(group.post())
+    except BaseException as error:  # whatever it is, somebody waits for it
+        done.put(error)
 
 
 def _is_failure(answer: SendbridgeError) -> bool:
