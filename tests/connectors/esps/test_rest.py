@@ -98,7 +98,6 @@ KEYED, UNKEYED = "Idempotency-Key", ""
         (Response(500, {"retry-after": "60"}, b""), KEYED, Unknown, 60),
         (Response(502, {}, b"<html>"), KEYED, Unknown, None),
         (Response(503, {"retry-after": "3"}, b""), KEYED, Transient, 3),
-        (Response(500, {}, b""), UNKEYED, Transient, None),
         (Response(502, {}, b"<html>"), UNKEYED, Unknown, None),
         (Response(504, {}, b""), UNKEYED, Unknown, None),
         (Response(401, {}, b""), KEYED, Misconfigured, None),
