@@ -50,7 +50,7 @@ def _later() -> dict[str, object]:
     """Nothing was lost as long as the ESP posts it again.
 
     It is no 503: every vendor repeats what is answered with 429, but Brevo drops what is answered with 5xx ("Retry mechanism",
-    read 2026-11-21 in a stored copy).
+    read 2026-11-21).
     """
     made = problem(BadRequest("the post cannot be taken now, please repeat it", status=429))
     return {**made, "headers": {"content-type": "application/problem+json", "retry-after": "10"}}

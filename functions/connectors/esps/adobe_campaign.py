@@ -32,7 +32,7 @@ class AdobeCampaign(Esp):
     preset = Preset(
         title="Adobe Campaign Standard, transactional messages",
         channel="email",
-        source="Adobe: Managing transactional messages, OAuth Server-to-Server credentials (read 2026-11-21 in stored copies)",
+        source="Adobe: Managing transactional messages, OAuth Server-to-Server credentials (read 2026-11-21)",
         definition={
             "connector": "adobe_campaign",
             "channel": "email",

@@ -44,7 +44,7 @@ class Bird(Esp):
         title="Bird (MessageBird REST API)",
         channel="sms",
         source="MessageBird: SMS messaging, Verify HTTP requests; Bird: Receiving delivery reports, SMS platform error codes "
-        "(read 2026-11-21 in stored copies)",
+        "(read 2026-11-21)",
         definition={
             "connector": "bird",
             "channel": "sms",

@@ -42,7 +42,7 @@ class Brevo(Esp):
     preset = Preset(
         title="Brevo",
         channel="email",
-        source="Brevo: Send a transactional email, Batch send, Idempotency, Webhooks (read 2026-11-21 in stored copies)",
+        source="Brevo: Send a transactional email, Batch send, Idempotency, Webhooks (read 2026-11-21)",
         definition={
             "connector": "brevo",
             "channel": "email",

@@ -27,7 +27,7 @@ class MailerSend(Esp):
     preset = Preset(
         title="MailerSend",
         channel="email",
-        source="MailerSend: Email API, Webhooks (stored copies); django-anymail 15 (July 2026); read 2026-11-21",
+        source="MailerSend: Email API, Webhooks; django-anymail 15 (July 2026); read 2026-11-21",
         definition={
             "connector": "mailersend",
             "channel": "email",

@@ -53,7 +53,7 @@ class Mailgun(Esp):
     preset = Preset(
         title="Mailgun",
         channel="email",
-        source="Mailgun: Messages API, batch sending, webhooks and their retries (read 2026-11-21 in stored copies)",
+        source="Mailgun: Messages API, batch sending, webhooks and their retries (read 2026-11-21)",
         definition={
             "connector": "mailgun",
             "channel": "email",

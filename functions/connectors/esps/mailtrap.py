@@ -28,7 +28,7 @@ class Mailtrap(Esp):
     preset = Preset(
         title="Mailtrap",
         channel="email",
-        source="Mailtrap: Email API, Webhooks (stored copies); django-anymail 15.2 (July 2026); read 2026-11-21",
+        source="Mailtrap: Email API, Webhooks; django-anymail 15.2 (July 2026); read 2026-11-21",
         definition={
             "connector": "mailtrap",
             "channel": "email",

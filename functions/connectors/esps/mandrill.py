@@ -51,7 +51,7 @@ class Mandrill(Esp):
     preset = Preset(
         title="Mailchimp Transactional (Mandrill)",
         channel="email",
-        source="Mailchimp Transactional: Messages, Webhooks (stored copies); django-anymail 15 (July 2026); read 2026-11-21",
+        source="Mailchimp Transactional: Messages, Webhooks; django-anymail 15 (July 2026); read 2026-11-21",
         definition={
             "connector": "mandrill",
             "channel": "email",

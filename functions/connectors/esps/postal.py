@@ -41,7 +41,7 @@ class Postal(Esp):
     preset = Preset(
         title="Postal",
         channel="email",
-        source="Postal: API v1, Webhooks (stored copies); django-anymail 15 (July 2026); read 2026-11-21",
+        source="Postal: API v1, Webhooks; django-anymail 15 (July 2026); read 2026-11-21",
         definition={
             "connector": "postal",
             "channel": "email",

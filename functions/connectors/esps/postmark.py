@@ -46,7 +46,7 @@ class Postmark(Esp):
     preset = Preset(
         title="Postmark",
         channel="email",
-        source="Postmark: Email API, Messages API, Webhooks, API error codes (read 2026-11-21 in stored copies)",
+        source="Postmark: Email API, Messages API, Webhooks, API error codes (read 2026-11-21)",
         definition={
             "connector": "postmark",
             "channel": "email",

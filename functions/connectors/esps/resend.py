@@ -38,7 +38,7 @@ class Resend(Esp):
     preset = Preset(
         title="Resend",
         channel="email",
-        source="Resend: OpenAPI description, Batch Validation Modes, Idempotency Keys (read 2026-11-21 in stored copies)",
+        source="Resend: OpenAPI description, Batch Validation Modes, Idempotency Keys (read 2026-11-21)",
         definition={
             "connector": "resend",
             "channel": "email",

@@ -43,7 +43,7 @@ class SendGrid(Esp):
     preset = Preset(
         title="Twilio SendGrid",
         channel="email",
-        source="Twilio SendGrid: Mail Send, Event Webhook reference and security features (read 2026-11-21 in stored copies)",
+        source="Twilio SendGrid: Mail Send, Event Webhook reference and security features (read 2026-11-21)",
         definition={
             "connector": "sendgrid",
             "channel": "email",

@@ -51,7 +51,7 @@ class Ses(Esp):
     preset = Preset(
         title="Amazon SES",
         channel="email",
-        source="Amazon SES: API v2 SendEmail, event data; Amazon SNS: HTTPS endpoints (read 2026-11-21 in stored copies)",
+        source="Amazon SES: API v2 SendEmail, event data; Amazon SNS: HTTPS endpoints (read 2026-11-21)",
         definition={
             "connector": "ses",
             "channel": "email",

@@ -47,7 +47,7 @@ class Sfmc(Esp):
         title="Salesforce Marketing Cloud Engagement, transactional email",
         channel="email",
         source="Salesforce: Transactional Messaging API, Event Notification Service, Server-to-server integrations "
-        "(read 2026-11-21 in stored copies)",
+        "(read 2026-11-21)",
         definition={
             "connector": "sfmc",
             "channel": "email",

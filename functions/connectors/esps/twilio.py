@@ -51,7 +51,7 @@ class Twilio(Esp):
     preset = Preset(
         title="Twilio Programmable Messaging",
         channel="sms",
-        source="Twilio: Messages resource, Error and Warning Dictionary, Webhooks security (read 2026-11-21 in stored copies)",
+        source="Twilio: Messages resource, Error and Warning Dictionary, Webhooks security (read 2026-11-21)",
         definition={
             "connector": "twilio",
             "channel": "sms",

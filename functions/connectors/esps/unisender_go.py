@@ -40,7 +40,7 @@ class UnisenderGo(Esp):
     preset = Preset(
         title="Unisender Go",
         channel="email",
-        source="Unisender Go: Web API, Webhooks (stored copies); django-anymail 15 (July 2026); read 2026-11-21",
+        source="Unisender Go: Web API, Webhooks; django-anymail 15 (July 2026); read 2026-11-21",
         definition={
             "connector": "unisender_go",
             "channel": "email",

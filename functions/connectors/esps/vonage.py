@@ -61,7 +61,7 @@ class Vonage(Esp):
     preset = Preset(
         title="Vonage SMS API",
         channel="sms",
-        source="Vonage: SMS API definition, Delivery receipts, Signing messages (read 2026-11-21 in stored copies)",
+        source="Vonage: SMS API definition, Delivery receipts, Signing messages (read 2026-11-21)",
         definition={
             "connector": "vonage",
             "channel": "sms",
