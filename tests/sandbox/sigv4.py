@@ -1,4 +1,4 @@
-"""AWS Signature Version 4, the verifier's side. Written from AWS's "Create a signed AWS API request" (stored copy read
+"""AWS Signature Version 4, the verifier's side. Written from AWS's "Create a signed AWS API request" (read
 2026-11-21), with nothing of an SDK.
 """
 

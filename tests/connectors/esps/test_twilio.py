@@ -173,7 +173,7 @@ def test_a_json_body_is_signed_by_its_hash() -> None:
 
 
 def test_twilios_own_example_of_a_signature_holds() -> None:
-    """From the tests of Twilio's own helper library (read 2026-11-21 in a stored copy)."""
+    """From the tests of Twilio's own helper library (read 2026-11-21)."""
     url = "https://mycompany.com/myapp.php?foo=1&bar=2"
     body = b"Digits=1234&To=%2B18005551212&From=%2B14158675309&Caller=%2B14158675309&CallSid=CA1234567890ABCDE"
     headers = {"x-twilio-signature": "RSOYDt4T1cUTdK1PDd93/VVr8B8="}

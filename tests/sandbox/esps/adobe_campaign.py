@@ -1,5 +1,5 @@
 """Adobe's token endpoint, and the transactional events of Campaign Standard. Written from "Managing transactional messages" and
-"OAuth Server-to-Server credentials" (stored copies read 2026-11-21).
+"OAuth Server-to-Server credentials" (read 2026-11-21).
 
 `POST /ims/token/v3` takes a form. `POST /{org}/campaign/mc{org}/{event}` wants a bearer token, the client id as `X-Api-Key`, and
 JSON with a charset; it answers with the event and its `PKey`. An event has the fields that it was set up with, and no others.

@@ -1,5 +1,5 @@
 """Bird's MessageBird REST API, and the reports it makes. Written from its client libraries' documentation, "SMS messaging" and
-"Verify HTTP requests" (stored copies read 2026-11-21).
+"Verify HTTP requests" (read 2026-11-21).
 
 `POST /messages`, `Authorization: AccessKey …`, JSON in and out: 201 with the message, or `{"errors": [{code, description,
 parameter}]}`. Reports are made by GET, their fields in the query, with a JWT in `MessageBird-Signature-JWT`.

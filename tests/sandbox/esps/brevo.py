@@ -1,4 +1,4 @@
-"""Brevo's transactional email. Written from its API reference and changelog (stored copies read 2026-11-21).
+"""Brevo's transactional email. Written from its API reference and changelog (read 2026-11-21).
 
 `POST /v3/smtp/email`, header `api-key`, JSON: one message (`to`), or up to 1000 `messageVersions`, each with what differs from
 the defaults above it. 201 with `messageId` or `messageIds`; refused as a whole with `{"code", "message"}`. A request under an

@@ -1,4 +1,4 @@
-"""MailerSend's email endpoint. Written from its API reference and django-anymail's notes on it (stored copies read 2026-11-21).
+"""MailerSend's email endpoint. Written from its API reference and django-anymail's notes on it (read 2026-11-21).
 
 `POST /v1/email`, Bearer, JSON. 202 with an empty body and the header `X-Message-Id`; a warning in JSON and no id, if all
 recipients are suppressed. 422 is `{"message", "errors": {field: [sentence]}}`. 120 requests a minute, told by

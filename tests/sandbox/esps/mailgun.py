@@ -1,4 +1,4 @@
-"""Mailgun's messages endpoint, and its webhooks' signature. Written from its documentation (stored copies read 2026-11-21).
+"""Mailgun's messages endpoint, and its webhooks' signature. Written from its documentation (read 2026-11-21).
 
 `POST /v3/{domain}/messages`, Basic `api:KEY`, a form: `from`, `to` (at most 1000), `subject`, `text` or `html`, `h:`, `v:`, `o:`.
 200 with one `id` for all recipients. With `recipient-variables` each recipient gets a copy with its own values for

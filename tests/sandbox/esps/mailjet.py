@@ -1,4 +1,4 @@
-"""Mailjet's Send API v3.1, and the look-up of messages. Written from its API reference (stored copies read 2026-11-21).
+"""Mailjet's Send API v3.1, and the look-up of messages. Written from its API reference (read 2026-11-21).
 
 `POST /v3.1/send`, Basic `key:secret`, JSON: `{"Messages": […]}` of at most 50. The answer has one part for each; if one is
 refused, the whole answer is 400, and the others are taken all the same. Message ids are larger than 2^53.

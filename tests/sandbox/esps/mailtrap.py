@@ -1,4 +1,4 @@
-"""Mailtrap's batch endpoint. Written from its API reference and django-anymail's notes on it (stored copies read 2026-11-21).
+"""Mailtrap's batch endpoint. Written from its API reference and django-anymail's notes on it (read 2026-11-21).
 
 `POST /api/batch`, `Api-Token`, JSON: `{"base"?: {…}, "requests": […]}` of at most 500. The answer is 200 with one part for
 each, `success` and `message_ids` or `errors`; only what concerns all of them is a 4xx, `{"success": false, "errors": […]}`.

@@ -1,5 +1,5 @@
 """Mailchimp Transactional's (Mandrill's) `messages/send` and `messages/search`, and its webhooks' signature. Written from its API
-reference and django-anymail's notes on it (stored copies read 2026-11-21).
+reference and django-anymail's notes on it (read 2026-11-21).
 
 `POST /api/1.0/messages/send.json`, JSON with the API key as `key`. 200: a list with a status for each recipient, and `rejected`
 and `invalid` are among them. Errors are HTTP 500, `{"status": "error", "code", "name", "message"}`.

@@ -1,4 +1,4 @@
-"""Postal's `send/message`. Written from its API reference and django-anymail's notes on it (stored copies read 2026-11-21).
+"""Postal's `send/message`. Written from its API reference and django-anymail's notes on it (read 2026-11-21).
 
 `POST /api/v1/send/message`, `X-Server-API-Key`, JSON. Whatever it answers is HTTP 200: `{"status": "success", "time", "flags",
 "data": {"message_id", "messages": {recipient: {"id", "token"}}}}`, `{"status": "error", …, "data": {"code", "message"}}`, or

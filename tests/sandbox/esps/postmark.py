@@ -1,4 +1,4 @@
-"""Postmark's batch endpoint. Written from its API reference (Email API, error codes; stored copies read 2026-11-21).
+"""Postmark's batch endpoint. Written from its API reference (Email API, error codes; read 2026-11-21).
 
 `POST /email/batch`, `X-Postmark-Server-Token`, JSON in and out: a list of at most 500 messages, 50 MB in all. The answer is
 200 with one part per message, `ErrorCode` 0 or why it was refused; only what concerns all of them is a 401, 422 or 429.

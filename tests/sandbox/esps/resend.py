@@ -1,4 +1,4 @@
-"""Resend's batch endpoint. Written from its OpenAPI description and changelog (stored copies read 2026-11-21).
+"""Resend's batch endpoint. Written from its OpenAPI description and changelog (read 2026-11-21).
 
 `POST /emails/batch`, Bearer, JSON: a list of 1 to 100 emails, without attachments and times. Strict by default: one that is
 not valid refuses all; with `x-batch-validation: permissive` it is listed in `errors` by its position. `Idempotency-Key` of at

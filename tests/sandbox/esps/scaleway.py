@@ -1,4 +1,4 @@
-"""Scaleway Transactional Email's `emails`. Written from its API definition (stored copies read 2026-11-21).
+"""Scaleway Transactional Email's `emails`. Written from its API definition (read 2026-11-21).
 
 `POST /transactional-email/v1alpha1/regions/{region}/emails`, `X-Auth-Token`, JSON. 200: `{"emails": [{"id", "message_id",
 "mail_rcpt", "status", …}]}`, one for each recipient. Errors are `{"type", "message", …}`.

@@ -1,4 +1,4 @@
-"""SendGrid's Mail Send, version 3, and its Event Webhook's signature. Written from Twilio's reference (stored copies read
+"""SendGrid's Mail Send, version 3, and its Event Webhook's signature. Written from Twilio's reference (read
 2026-11-21).
 
 `POST /v3/mail/send`, Bearer, JSON: 1 to 1000 `personalizations`, `from`, `content` with the plain part first and no part without

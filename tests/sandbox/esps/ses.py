@@ -1,4 +1,4 @@
-"""Amazon SES, API version 2, SendEmail. Written from its API reference and "Create a signed AWS API request" (stored copies
+"""Amazon SES, API version 2, SendEmail. Written from its API reference and "Create a signed AWS API request" (
 read 2026-11-21).
 
 `POST /v2/email/outbound-emails`, JSON, Signature Version 4 for the service `ses`. Errors: the header `x-amzn-ErrorType` names

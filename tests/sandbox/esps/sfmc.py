@@ -1,5 +1,5 @@
 """Marketing Cloud's token endpoint, Transactional Messaging API and Event Notification Service. Written from their references
-(stored copies read 2026-11-21).
+(read 2026-11-21).
 
 `POST /v2/token` takes JSON with an account id; a token lives for 1079 s and is for one business unit. `POST
 /messaging/v1/email/messages/{key}` answers 202, or an error with `errorcode`; a key is taken once in two days. `GET` of the same

@@ -1,4 +1,4 @@
-"""SparkPost's transmissions. Written from its API reference, among it the page on idempotency (stored copies read 2026-11-21).
+"""SparkPost's transmissions. Written from its API reference, among it the page on idempotency (read 2026-11-21).
 
 `POST /api/v1/transmissions`, `Authorization: <key>`, JSON. 200 `{"results": {"total_accepted_recipients",
 "total_rejected_recipients", "id"}}`, with `errors` beside it if only some were rejected. Errors are `{"errors": [{"message",

@@ -1,5 +1,5 @@
 """Twilio's Messages resource, and the callbacks it makes. Written from its API definition, its Error and Warning Dictionary and
-"Validating signatures" (stored copies read 2026-11-21).
+"Validating signatures" (read 2026-11-21).
 
 `POST /2010-04-01/Accounts/{sid}/Messages.json`, Basic `AccountSid:AuthToken`, a form in, JSON out: 201 with the message, or
 `{code, message, more_info, status}`. What is not a form has no fields. Unknown fields are passed over.

@@ -1,5 +1,5 @@
 """Vonage's SMS API, and the receipts it makes. Written from its API definition, "Delivery receipts" and "Signing messages"
-(stored copies read 2026-11-21).
+(read 2026-11-21).
 
 `POST /sms/json`, the key and the secret in the body, a form or JSON in, JSON out. HTTP 200 always: one part per segment, whose
 `status` is "0" or says why not.
