@@ -11,11 +11,15 @@ from send_message.settings import Settings
 _LONGER = 5
 
 
+_TOGETHER = 100
+
+
 def send_message(foundation: Foundation) -> Function:
     """Adds the function, its queue and its rights."""
     tables, messages = foundation.tables, foundation.messages
     function = foundation.function("send_message", _settings(foundation), memory_mb=1024)
-    messages.feed(function)
+    window = foundation.environment.messages_window_seconds
+    messages.feed(function, batch_size=_TOGETHER if window else 10, window_seconds=window)
     rights.read_definitions(foundation, function)
     rights.read_secrets(foundation, function, "integration")
     rights.use_tokens(foundation, function, "integration")

@@ -62,6 +62,9 @@ class Environment(_Part):
     max_receive_count: Annotated[int, Field(ge=1, le=1000)] = 200
     """Receives after which SQS parks a message by itself. While a vendor is down, what waits is received about every five
     minutes, so that 200 last for some 16 hours of outage; what kills its function each time is parked within as much."""
+    messages_window_seconds: Annotated[int, Field(ge=0, le=5)] = 0
+    """How long messages may be gathered before they are sent: with 1, up to a hundred go together instead of ten, in less time
+    and fewer calls each; a message of a quiet hour goes out a second later."""
     oldest_message_alarm_seconds: Seconds = 900
     token_alarm_seconds: Annotated[int, Field(ge=0, le=86_400)] = 60
     retain: bool = True

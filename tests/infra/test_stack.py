@@ -28,9 +28,10 @@ def prod(tmp_path_factory: pytest.TempPathFactory) -> Template:
 
 
 @pytest.fixture(scope="module")
-def dev_with_jwt(tmp_path_factory: pytest.TempPathFactory) -> Template:
+def dev_otherwise(tmp_path_factory: pytest.TempPathFactory) -> Template:
     jwt = {"issuer": "https://login.example", "audience": ["sendbridge"]}
-    return synthesise("dev", tmp_path_factory.mktemp("dev"), {"jwt": jwt, "destinations": []})
+    overrides = {"jwt": jwt, "destinations": [], "messages_window_seconds": 1}
+    return synthesise("dev", tmp_path_factory.mktemp("dev"), overrides)
 
 
 def _properties(template: Template, kind: str) -> list[dict[str, Any]]:
@@ -125,6 +126,17 @@ def test_a_failed_record_does_not_take_its_batch_along(prod: Template) -> None:
     assert {tuple(m["FunctionResponseTypes"]) for m in mappings} == {("ReportBatchItemFailures",)}
 
 
+@pytest.mark.parametrize(("environment", "wanted"), [("prod", (10, None)), ("dev_otherwise", (100, 1))])
+def test_messages_are_gathered_where_the_deployment_says_so(
+    environment: str, wanted: tuple[int, int | None], request: pytest.FixtureRequest
+) -> None:
+    template: Template = request.getfixturevalue(environment)
+    sender = next(name for name in template.of_type("AWS::Lambda::Function") if "sendmessage" in name)
+    mappings = _properties(template, "AWS::Lambda::EventSourceMapping")
+    (mapping,) = [one for one in mappings if one["FunctionName"] == {"Ref": sender}]
+    assert (mapping["BatchSize"], mapping.get("MaximumBatchingWindowInSeconds")) == wanted
+
+
 def test_alarms_are_set_and_reach_the_address(prod: Template) -> None:
     alarms = {p["AlarmName"].removeprefix("sendbridge-prod-"): p for p in _properties(prod, "AWS::CloudWatch::Alarm")}
     of_queues = {f"{queue}-{what}" for queue in QUEUES for what in ("parked", "age")}
@@ -159,15 +171,15 @@ def test_routes_for_people_want_aws_credentials(prod: Template) -> None:
     assert {kind for route, kind in wanted.items() if "/v1/admin" not in route} == {"NONE"}
 
 
-def test_or_a_token_where_the_deployment_says_so(dev_with_jwt: Template) -> None:
-    routes = _properties(dev_with_jwt, "AWS::ApiGatewayV2::Route")
+def test_or_a_token_where_the_deployment_says_so(dev_otherwise: Template) -> None:
+    routes = _properties(dev_otherwise, "AWS::ApiGatewayV2::Route")
     assert {p["AuthorizationType"] for p in routes if "/v1/admin" in p["RouteKey"]} == {"JWT"}
-    (authorizer,) = _properties(dev_with_jwt, "AWS::ApiGatewayV2::Authorizer")
+    (authorizer,) = _properties(dev_otherwise, "AWS::ApiGatewayV2::Authorizer")
     assert authorizer["JwtConfiguration"] == {"Audience": ["sendbridge"], "Issuer": "https://login.example"}
 
 
-def test_without_destinations_there_is_no_queue_to_a_crm(dev_with_jwt: Template) -> None:
-    names = {p["QueueName"] for p in _properties(dev_with_jwt, "AWS::SQS::Queue")}
+def test_without_destinations_there_is_no_queue_to_a_crm(dev_otherwise: Template) -> None:
+    names = {p["QueueName"] for p in _properties(dev_otherwise, "AWS::SQS::Queue")}
     assert not [name for name in names if "crm" in name]
 
 
