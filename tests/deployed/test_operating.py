@@ -129,6 +129,22 @@ def test_an_integration_is_tried_out_with_a_stored_profile(shop: Shop) -> None:
     assert [item for item in shop.parked() if found["message_id"] in item["body"]] == []
 
 
+def test_a_limit_is_kept_without_a_test_of_the_integration(shop: Shop, admin: httpx.Client) -> None:
+    found = admin.get("/definitions/integration/postbird").json()["definition"]
+    people = range(6)
+    try:
+        put = admin.put("/definitions/integration/postbird", json={**found, "limit": {"messages": 2, "seconds": 2}}).json()
+        assert put["published"] == put["version"]
+        shop.abandon(people)
+        seen = until(shop.inbox, lambda inbox: len(inbox) == len(people), 90)
+    finally:
+        assert admin.put("/definitions/integration/postbird", json=found).status_code == 200
+    assert seen == {shop.email(number): 1 for number in people}
+    inbox: Any = shop.esp.ask("inbox")
+    taken = sorted(one["accepted"] for one in inbox["messages"] if one["message"]["to"]["email"] in seen)
+    assert all(third - first > 1.5 for first, third in zip(taken, taken[2:], strict=False)), taken
+
+
 def test_whoever_is_suppressed_by_hand_gets_nothing(shop: Shop) -> None:
     shop.world.sendbridge("suppressions", "add", shop.email(1), "--reason", "asked on the phone")
     shop.abandon([1])

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.deployed.shop import Shop, until
+from tests.sandbox.tracker import Tracker
 
 pytestmark = pytest.mark.deployed
 
@@ -61,11 +62,27 @@ def test_tokens_expired_revoked_and_their_url_down(shop: Shop) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_a_connection_cut_after_the_esp_took_the_message_sends_nobody_two(shop: Shop) -> None:
-    shop.esp.command("fail", target="messages", mode="cut_after", times=5)
+@pytest.mark.parametrize("mode", ["cut_before", "cut_after"])
+def test_a_connection_cut_before_or_after_the_esp_took_the_message_sends_everybody_one(shop: Shop, mode: str) -> None:
+    shop.esp.command("fail", target="messages", mode=mode, times=5)
     shop.abandon(PEOPLE, repeat=2)
     assert until(shop.inbox, lambda inbox: sum(inbox.values()) >= len(PEOPLE), 120) == once_each(shop)
     for number in PEOPLE:
         [trace] = until(lambda n=number: shop.traces(n), lambda found: bool(found) and found[0]["status"] == "sent", 60)  # type: ignore[misc]
         assert trace["status"] == "sent"
     assert shop.inbox() == once_each(shop)
+
+
+@pytest.mark.timeout(300)
+def test_an_order_takes_back_what_waits_for_an_esp_that_is_down(shop: Shop) -> None:
+    shop.esp.command("fail", target="messages", mode="down")
+    shop.abandon([1, 2])
+    waiting = until(lambda: shop.traces(1), lambda found: bool(found) and found[0]["status"] == "waiting", 60)
+    assert [trace["status"] for trace in waiting] == ["waiting"]
+    bought = {"id": f"{shop.name(1)}-3", "name": "Order Completed", "anonymous_id": f"browser-{shop.name(1)}"}
+    with Tracker(shop.world.events_url, shop.world.shop_secret) as tracker:
+        assert [answer.status_code for answer in tracker.post([bought])] == [202]
+    [trace] = until(lambda: shop.traces(1), lambda found: found[0]["status"] == "skipped", 60)
+    assert (trace["status"], trace["trace"][-1]["reason"]) == ("skipped", "order placed")
+    shop.esp.command("clear")
+    assert until(shop.inbox, bool, 120) == {shop.email(2): 1}
