@@ -28,3 +28,11 @@ def aws(aws_endpoint: str) -> Aws:
     """Fresh tables, queues and a bucket."""
     assert aws_endpoint
     return Aws()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`make check` asks no embedded AWS: what does is left to `make test`."""
+    for item in items:
+        if "aws_endpoint" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
