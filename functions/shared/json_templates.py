@@ -42,12 +42,6 @@ def render_json(name: str, body: JsonValue, variables: Variables) -> JsonValue:
     return _compiled(name, _Same(body)).render(variables, Budget())
 
 
-def check_json(name: str, body: JsonValue) -> None:
-    """Raises Permanent if this is no JSON template."""
-    for _, source in sources(name, body):
-        source.check()
-
-
 def sources(name: str, body: JsonValue) -> Iterator[tuple[Sequence[Loop], Source]]:
     """Every piece of Liquid of a JSON template, each with the loops around it, the outermost first. Raises Permanent."""
     yield from _compiled(name, _Same(body)).sources(())

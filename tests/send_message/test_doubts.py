@@ -113,6 +113,16 @@ def test_what_should_not_go_out_any_more_is_parked_and_not_called_skipped(world:
     assert len(world.esp.requests) == 1
 
 
+def test_a_refusal_after_the_key_was_forgotten_says_nothing_of_the_attempt_before(world: World) -> None:
+    define(world, idempotency_header="Idempotency-Key", idempotency_seconds=300, unknown="retry")
+    job = in_doubt_with_key(world)
+    world.aws.clock.forward(max(WAIT, 300) + 1)
+    world.esp.script = [Response(422)]
+    world.deliver(job)
+    assert len(world.esp.requests) == 2
+    assert world.parked() == ["outcome unknown, and now: the ESP answered HTTP 422"]
+
+
 def test_a_key_is_good_for_as_long_as_the_esp_remembers_it(world: World) -> None:
     define(world, idempotency_header="Idempotency-Key", idempotency_seconds=300)
     job = in_doubt_with_key(world)

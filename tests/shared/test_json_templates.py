@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from shared.errors import Permanent
-from shared.json_templates import check_json, render_json
+from shared.json_templates import render_json, sources
 
 CART: JsonValue = [
     {"name": "Lamp", "price": 49.5, "tags": ["a", "b"]},
@@ -122,8 +122,12 @@ def test_an_error_says_where_and_names_the_variable(body: JsonValue, said: str) 
     ],
 )
 def test_what_is_no_json_template_is_found_without_rendering(body: JsonValue, said: str) -> None:
+    def check() -> None:
+        for _, source in sources("b", body):
+            source.check()
+
     with pytest.raises(Permanent) as refusal:
-        check_json("b", body)
+        check()
     assert said in refusal.value.reason
 
 
