@@ -29,9 +29,10 @@ from shared.addresses import without_placeholders
 from shared.auth import OAuth2
 from shared.catalogue import unmask
 from shared.clock import Clock
-from shared.definitions import KINDS, Definition, Destination, Integration, Kind, kind_of
+from shared.definitions import KINDS, Destination, Integration, Kind, kind_of
 from shared.errors import Misconfigured, SendbridgeError, Transient
 from shared.exchange import Request, run
+from shared.fields import Definition
 from shared.http import Http
 from shared.rows import read_rows
 from shared.secrets import Secrets

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from shared.auth import OAuth2
-from shared.definitions import Definition, Integration, Kind
+from shared.definitions import Integration, Kind
+from shared.fields import Definition
 from shared.validation import secrets_of
 
 DRAFTED: frozenset[Kind] = frozenset({"integration"})

@@ -23,8 +23,9 @@ from admin_api.review import review
 from admin_api.store import Body, Standing, Store, Stored, as_text
 from shared.catalogue import unmask
 from shared.clock import Clock, iso
-from shared.definitions import KINDS, Definition, Destination, Integration, Kind
+from shared.definitions import KINDS, Destination, Integration, Kind
 from shared.errors import BadRequest, Transient
+from shared.fields import Definition
 from shared.observe import logger
 from shared.secrets import Secrets
 from shared.state import Leases

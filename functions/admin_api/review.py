@@ -10,9 +10,11 @@ from pydantic import JsonValue
 
 from shared.addresses import check_url, without_placeholders
 from shared.auth import OAuth2
-from shared.definitions import Definition, Destination, Integration, Kind, Template, Tracker
+from shared.definitions import Destination, Integration, Kind, Template
 from shared.errors import BadRequest, Misconfigured
+from shared.fields import Definition
 from shared.signatures import standard_webhook_key
+from shared.trackers import Tracker
 from shared.validation import Fault, Find, mismatches, references_of
 
 _KEY = re.compile(r"(.*[-_])?(api[-_]?key|key|token|secret|password|passwd|pwd|signature|sig|auth)", re.IGNORECASE)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
-from shared.clock import Clock
-from shared.definitions import Tracker
 from shared.jobs import TrackerEvent
 
 MAX_EVENTS = 5_000
@@ -24,6 +22,8 @@ class Post:
     url: str = dataclasses.field(default="", repr=False)
     """The address that was posted to, as the one who posted it knows it: some sign it."""
     method: str = "POST"
+    query: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
+    """The parameters of its URL."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,3 @@ class Rejected:
 
 
 Read: TypeAlias = TrackerEvent | Rejected
-
-
-class TrackerConnector(Protocol):
-    """One format in which behaviour is posted to us."""
-
-    def verify(self, tracker: Tracker, post: Post, clock: Clock) -> None:
-        """Raises BadRequest (401) that says why the post is not from this tracker."""
-
-    def events(self, tracker: Tracker, post: Post, clock: Clock) -> Sequence[Read]:
-        """What each event of the post is, in their order. Raises BadRequest if the body as a whole cannot be read."""

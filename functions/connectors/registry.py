@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
-from connectors.base import TrackerConnector
 from shared.errors import Misconfigured
 
 if TYPE_CHECKING:
     from connectors.crms.dynamics import Dynamics
     from connectors.esps.base import Esp
+    from connectors.trackers.base import TrackerFormat
 
 C = TypeVar("C")
 
@@ -36,7 +36,7 @@ class Family(Generic[C]):
         return cast("C", getattr(importlib.import_module(module), attribute))
 
 
-TRACKERS: Family[TrackerConnector] = Family(
+TRACKERS: Family[TrackerFormat] = Family(
     "tracker",
     {
         "standard_webhooks": "connectors.trackers.standard_webhooks:CONNECTOR",

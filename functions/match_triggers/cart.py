@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from pydantic import JsonValue
 
-from shared.definitions import Trigger
 from shared.mapping import text_at
+from shared.triggers import Trigger
 from shared.visits import VisitEvent
 
 Item = dict[str, JsonValue]
@@ -24,7 +24,7 @@ def cart_of(events: Iterable[VisitEvent], trigger: Trigger) -> list[Item]:
     items: dict[str, Item] = {}
     for event in events:
         key = text_at(event.properties, trigger.cart.key) or event.id
-        if event.name in trigger.must_not_include:
+        if event.name in trigger.ended_by:
             items.clear()
         elif event.name == trigger.cart.add:
             _put(items, key, event.properties, _quantity(items.get(key, {"quantity": 0})) + _quantity(event.properties))

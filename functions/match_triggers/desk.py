@@ -11,11 +11,11 @@ from match_triggers.matching import listening
 from match_triggers.versions import Versions
 from shared.catalogue import Catalogue, Versioned
 from shared.clock import Clock
-from shared.definitions import Trigger
 from shared.jobs import TimerJob
 from shared.ledger import Ledger
 from shared.profiles import Profiles
 from shared.queues import Queue
+from shared.triggers import Trigger
 from shared.visits import Visits
 
 TRIES = 5

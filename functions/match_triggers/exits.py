@@ -31,7 +31,7 @@ def take_back(visit: Visit, events: Sequence[TrackerEvent], desk: Desk) -> None:
     now = desk.clock()
     for one in visit.fired:
         trigger = desk.triggers.get(one.trigger)
-        names = trigger.definition.must_not_include if trigger else ()
+        names = trigger.definition.ended_by if trigger else ()
         event = next((event for event in events if event.name in names and event.at >= one.begins_at), None)
         if event is not None and trigger is not None and one.valid_until > now:
             skipped = Hop(at=now, hop="match_triggers", what="skip", reason=trigger.definition.cancelled_as)

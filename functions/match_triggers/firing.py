@@ -17,11 +17,11 @@ from match_triggers.desk import TRIES, Desk
 from match_triggers.exits import fired
 from match_triggers.matching import Episode, episodes, next_due
 from shared.catalogue import Versioned
-from shared.definitions import Trigger
 from shared.errors import Transient
 from shared.jobs import MessageJob, TimerJob
 from shared.person import as_snapshot
 from shared.queues import Batch
+from shared.triggers import Trigger
 from shared.visits import Visit
 
 _EARLY = timedelta(seconds=2)

@@ -17,12 +17,12 @@ from match_triggers.versions import Versions
 from shared import aws
 from shared.catalogue import Definitions
 from shared.clock import Clock, utc_now
-from shared.definitions import Trigger
 from shared.jobs import EventsJob, TimerJob
 from shared.ledger import Ledger
 from shared.observe import logger, observed
 from shared.profiles import Profiles
 from shared.queues import Batch, Queue
+from shared.triggers import Trigger
 from shared.visits import Visits
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from pydantic_core import to_json
 
 from match_triggers.matching import names_of, next_due
 from shared.catalogue import Versioned
-from shared.definitions import Trigger
 from shared.jobs import TrackerEvent
 from shared.person import Identifier
+from shared.triggers import Trigger
 from shared.visits import Visit, VisitEvent, in_order
 
 _MOST_EVENTS = 200

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from shared.catalogue import Versioned
-from shared.definitions import Trigger
+from shared.triggers import Trigger
 from shared.visits import Visit, VisitEvent
 
 SETTLING = timedelta(minutes=5)
@@ -56,7 +56,7 @@ def names_of(triggers: Iterable[Versioned[Trigger]]) -> frozenset[str]:
 
 def _names(trigger: Trigger) -> Iterator[str]:
     yield from trigger.must_include
-    yield from trigger.must_not_include
+    yield from trigger.ended_by
     yield from (trigger.cart.add, trigger.cart.remove)
 
 
@@ -77,7 +77,7 @@ def _episodes(visit: Visit, versioned: Versioned[Trigger]) -> Iterator[Episode]:
     wait = timedelta(seconds=trigger.wait_seconds)
     events = _after(visit.events, visit.consumed.get(trigger.name))
     while first := _first(events, trigger.must_include):
-        excluded = _first([event for event in events if event.at >= first.at], trigger.must_not_include)
+        excluded = _first([event for event in events if event.at >= first.at], trigger.ended_by)
         through = excluded.at if excluded else visit.last_at
         due_at = excluded.at + min(wait, SETTLING) if excluded else visit.last_at + wait
         qualifying = [event for event in events if event.name in trigger.must_include and event.at <= through]

@@ -12,12 +12,12 @@ from receive_event.settings import Settings
 from shared import aws
 from shared.catalogue import Definitions
 from shared.clock import utc_now
-from shared.definitions import Tracker
 from shared.errors import BadRequest, Misconfigured, Transient
 from shared.observe import count, logger, observed
 from shared.problem import problem
 from shared.queues import Queue
 from shared.secrets import Secrets
+from shared.trackers import Tracker
 
 _RETRY_AFTER = 5
 

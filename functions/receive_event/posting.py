@@ -17,11 +17,11 @@ from connectors.registry import TRACKERS
 from receive_event.bounds import Bounds
 from shared.catalogue import Catalogue
 from shared.clock import Clock
-from shared.definitions import Tracker
 from shared.errors import BadRequest
 from shared.jobs import EventsJob, TrackerEvent
 from shared.problem import answer, raw_body
 from shared.queues import MAX_BODY, Queue, as_text, packed
+from shared.trackers import Tracker
 
 LARGEST_POST = 1_000_000
 

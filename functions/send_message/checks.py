@@ -11,12 +11,13 @@ from datetime import UTC, datetime, time, timedelta
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
-from shared.definitions import Cap, Integration, Policy, QuietHours, Trigger
+from shared.definitions import Integration, Policy, QuietHours
 from shared.emails import is_address
-from shared.fields import is_zone
+from shared.fields import Cap, is_zone
 from shared.jobs import MessageJob
 from shared.person import Profile, identifier_of
 from shared.sends import Sends, Slot, free_at, pruned, with_slot, without_slot
+from shared.triggers import Trigger
 
 _LONGEST_ZONE = 64
 

@@ -14,7 +14,7 @@ from shared import aws
 from shared.catalogue import Definitions
 from shared.claims import Claims
 from shared.clock import Clock, utc_now
-from shared.definitions import Integration, Policy, Template, Trigger
+from shared.definitions import Integration, Policy, Template
 from shared.http import Http
 from shared.jobs import MessageJob
 from shared.ledger import Ledger
@@ -27,6 +27,7 @@ from shared.queues import Batch, Queue
 from shared.secrets import Secrets
 from shared.state import Circuits, Leases
 from shared.tokens import Send, Tokens
+from shared.triggers import Trigger
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

@@ -13,7 +13,7 @@ from send_message.slot_table import SlotTable
 from shared.catalogue import Catalogue
 from shared.claims import Claims
 from shared.clock import Clock
-from shared.definitions import Integration, Policy, Template, Trigger
+from shared.definitions import Integration, Policy, Template
 from shared.jobs import Hop
 from shared.ledger import Ledger
 from shared.limits import Limits
@@ -23,6 +23,7 @@ from shared.profiles import Profiles
 from shared.queues import Queue
 from shared.state import Circuits
 from shared.tokens import Send, Tokens
+from shared.triggers import Trigger
 
 
 @dataclass

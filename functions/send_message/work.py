@@ -11,12 +11,13 @@ from typing import TypeVar
 
 from connectors.esps.base import Esp, Outgoing
 from send_message.outbox import Outbox
-from shared.definitions import Integration, Template, Trigger
+from shared.definitions import Integration, Template
 from shared.jobs import MessageJob
 from shared.ledger_rows import Claim, Message
 from shared.mirrors import Content
 from shared.person import Profile
 from shared.queues import Batch, Record
+from shared.triggers import Trigger
 
 T = TypeVar("T")
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from pydantic import JsonValue, ValidationError
 
 from shared.clock import Clock
-from shared.definitions import SECRET, Definition, kind_of
+from shared.definitions import SECRET, kind_of
 from shared.errors import Misconfigured
+from shared.fields import Definition
 from shared.observe import logger
 from shared.problem import first_problem
 from shared.secrets import Secrets

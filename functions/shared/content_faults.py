@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 
 from pydantic import JsonValue
 
-from shared.definitions import Definition, Integration, Template
+from shared.definitions import Integration, Template
 from shared.email_html import prepared
 from shared.errors import Permanent
+from shared.fields import Definition
 from shared.json_templates import sources
 from shared.request_templates import check_url_template
 from shared.templates import check

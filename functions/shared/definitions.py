@@ -12,12 +12,15 @@ from pydantic import Field, JsonValue, SecretStr, StringConstraints, model_valid
 
 from shared.auth import Auth, NoAuth, OAuth2
 from shared.fields import (
+    Cap,
     Channel,
     ClockTime,
     Column,
-    EventName,
+    Definition,
     HeaderName,
     HeaderValue,
+    Hmac,
+    Limit,
     Name,
     Part,
     Path,
@@ -25,25 +28,12 @@ from shared.fields import (
     Url,
     Zone,
 )
+from shared.trackers import Tracker
+from shared.triggers import Trigger
 
 EngagementType = Literal[
     "sent", "delivered", "deferred", "opened", "clicked", "bounced", "complained", "unsubscribed", "failed", "other"
 ]
-
-
-class Definition(Part):
-    """What all definitions have."""
-
-    name: Name
-    description: Annotated[str, StringConstraints(max_length=500)] = ""
-
-
-class Tracker(Definition):
-    """What may post behaviour to `/v1/events/{name}`."""
-
-    format: Literal["standard_webhooks"] = "standard_webhooks"
-    secrets: tuple[SecretStr, ...] = Field(min_length=1, max_length=2)
-    """Signing secrets, newest first; two are valid at once while a key is rotated."""
 
 
 class Template(Definition):
@@ -65,21 +55,6 @@ class Template(Definition):
         if self.html and not self.subject:
             raise ValueError("a subject, as it has html")
         return self
-
-
-class Cart(Part):
-    """How the cart is kept from events: items by `key`, added and removed."""
-
-    add: EventName = "Product Added"
-    remove: EventName = "Product Removed"
-    key: Path = "product_id"
-
-
-class Cap(Part):
-    """At most so many messages to one person in so many hours."""
-
-    times: int = Field(ge=1, le=100)
-    hours: int = Field(default=24, ge=1, le=24 * 31)
 
 
 class QuietHours(Part):
@@ -110,54 +85,6 @@ class Policy(Definition):
     """Triggers whose messages are transactional: they neither count nor wait. Opt-outs hold for them all the same."""
 
 
-class Trigger(Definition):
-    """A visit that includes one thing and lacks another, then silence: the message to send."""
-
-    type: Literal["abandonment"] = "abandonment"
-    enabled: bool = True
-    trackers: tuple[Name, ...] = ()
-    """Only visits of these trackers; all if empty."""
-    must_include: tuple[EventName, ...] = Field(min_length=1, max_length=20)
-    must_not_include: tuple[EventName, ...] = Field(default=(), max_length=20)
-    wait_seconds: int = Field(ge=1, le=30 * 86400)
-    """Seconds without any event of the visit after which the trigger fires."""
-    validity_seconds: int = Field(default=86400, ge=1, le=30 * 86400)
-    """Seconds after firing beyond which the message is not sent any more."""
-    cart: Cart = Cart()
-    cancelled_as: Annotated[str, StringConstraints(min_length=1, max_length=100)] = "order placed"
-    """The reason on the trace of a visit that did what it must not include."""
-    priority: int = Field(default=0, ge=-100, le=100)
-    """Whose message gets the last slot under a cap: the highest."""
-    cap: Cap | None = None
-    """Of this trigger alone, besides its channel's."""
-    template: Name
-    integration: Name
-    campaign: Annotated[str, StringConstraints(min_length=1, max_length=100)]
-    delivery: Annotated[str, StringConstraints(min_length=1, max_length=100)]
-
-    @model_validator(mode="after")
-    def _can_fire(self) -> Trigger:
-        if both := set(self.must_include) & set(self.must_not_include):
-            raise ValueError(
-                f"must_include and must_not_include to differ, but {sorted(both)[0]!r} is in both, so it can never fire"
-            )
-        return self
-
-
-class Hmac(Part):
-    """A signature of the body by a shared secret, where the sender follows no standard."""
-
-    header: HeaderName = "x-signature"
-    algorithm: Literal["sha1", "sha256", "sha512"] = "sha256"
-    encoding: Literal["hex", "base64"] = "hex"
-    prefix: Annotated[str, StringConstraints(max_length=50)] = ""
-    """What stands before the signature in its header, as `sha256=`."""
-    timestamp_header: HeaderName | Literal[""] = ""
-    """Where the time of signing is, in Unix seconds. It is then part of what is signed, and old posts are refused."""
-    separator: Annotated[str, StringConstraints(max_length=5)] = "."
-    """What stands between the time and the body in what is signed."""
-
-
 class Webhook(Part):
     """How the ESP tells what became of messages, and where each value is in what it posts."""
 
@@ -184,13 +111,6 @@ class Webhook(Part):
     """The values there that mean the address is dead."""
     code: Path = "bounce.code"
     reason: Path = "bounce.reason"
-
-
-class Limit(Part):
-    """How many messages an ESP takes in a time, by all running functions together."""
-
-    messages: int = Field(ge=1, le=1_000_000)
-    seconds: float = Field(default=1, ge=0.1, le=86_400)
 
 
 class Integration(Definition):

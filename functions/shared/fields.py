@@ -6,7 +6,7 @@ import re
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, SecretStr, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+", max_length=2000)]
@@ -73,4 +73,39 @@ class Part(BaseModel):
     """What all definitions, and the parts of them, have in common."""
 
     # An error names the field and what was expected; the value may be a secret.
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, serialize_by_alias=True)
+
+
+class Definition(Part):
+    """What all definitions have."""
+
+    name: Name
+    description: Annotated[str, StringConstraints(max_length=500)] = ""
+
+
+class Cap(Part):
+    """At most so many messages to one person in so many hours."""
+
+    times: int = Field(ge=1, le=100)
+    hours: int = Field(default=24, ge=1, le=24 * 31)
+
+
+class Hmac(Part):
+    """A signature of the body by a shared secret, where the sender follows no standard."""
+
+    header: HeaderName = "x-signature"
+    algorithm: Literal["sha1", "sha256", "sha512"] = "sha256"
+    encoding: Literal["hex", "base64"] = "hex"
+    prefix: Annotated[str, StringConstraints(max_length=50)] = ""
+    """What stands before the signature in its header, as `sha256=`."""
+    timestamp_header: HeaderName | Literal[""] = ""
+    """Where the time of signing is, in Unix seconds. It is then part of what is signed, and old posts are refused."""
+    separator: Annotated[str, StringConstraints(max_length=5)] = "."
+    """What stands between the time and the body in what is signed."""
+
+
+class Limit(Part):
+    """How many messages an ESP takes in a time, by all running functions together."""
+
+    messages: int = Field(ge=1, le=1_000_000)
+    seconds: float = Field(default=1, ge=0.1, le=86_400)

@@ -38,6 +38,8 @@ class TrackerEvent(_Job):
     received_at: Time
     anonymous_id: str | None = None
     user_id: str | None = None
+    identifiers: tuple[tuple[str, str], ...] = ()
+    """What else the visitor is called: namespace (`user_id` of an alias, `email_sha256`, `ecid`) and value."""
     properties: dict[str, JsonValue] = {}
     traits: dict[str, JsonValue] = {}
     """What the tracker says of the person: `email`, `first_name`, …"""

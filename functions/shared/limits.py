@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from shared.clock import Clock
-from shared.definitions import Limit
+from shared.fields import Limit
 from shared.queues import Randomness
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from shared.definitions import Cap
+from shared.fields import Cap
 
 PATIENCE = timedelta(minutes=5)
 """How long, at least, a message waits for one that holds its slot."""

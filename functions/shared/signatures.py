@@ -13,8 +13,8 @@ import hmac
 from collections.abc import Iterable, Mapping
 
 from shared.clock import Clock
-from shared.definitions import Hmac
 from shared.errors import BadRequest, Misconfigured
+from shared.fields import Hmac
 
 _HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 _SVIX = ("svix-id", "svix-timestamp", "svix-signature")

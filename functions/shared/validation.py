@@ -11,7 +11,8 @@ from typing import NamedTuple
 from pydantic import BaseModel, JsonValue, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
-from shared.definitions import KINDS, SECRET, Definition, Kind
+from shared.definitions import KINDS, SECRET, Kind
+from shared.fields import Definition
 
 _LONGEST_FIELD = 200
 

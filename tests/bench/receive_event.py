@@ -88,8 +88,8 @@ def _mapping(body: str) -> Callable[[], object]:
     from connectors.trackers.standard_webhooks import CONNECTOR
     from receive_event.bounds import Bounds
     from shared.clock import utc_now
-    from shared.definitions import Tracker
     from shared.jobs import TrackerEvent
+    from shared.trackers import Tracker
 
     tracker, bounds = Tracker.model_validate({**TRACKER, "secrets": [SECRET]}), Bounds(30 * 86_400, 86_400)
     post = Post({}, body.encode())

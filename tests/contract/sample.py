@@ -14,9 +14,10 @@ from connectors.base import Post
 from connectors.esps.base import Outgoing, Sent
 from connectors.esps.webhooks import read_post
 from connectors.registry import ESPS
-from shared.definitions import Definition, Integration
+from shared.definitions import Integration
 from shared.errors import SendbridgeError
 from shared.exchange import Exchange, Response
+from shared.fields import Definition
 from shared.validation import secrets_of
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -15,9 +15,10 @@ from pydantic import JsonValue
 from connectors.base import Post, Rejected
 from connectors.crms.timeline import Entry
 from connectors.registry import CRMS, ESPS, TRACKERS
-from shared.definitions import Destination, Integration, Tracker
+from shared.definitions import Destination, Integration
 from shared.exchange import Exchange, Response
 from shared.jobs import CrmJob
+from shared.trackers import Tracker
 from tests.contract.sample import ADDRESS, KEYS, NOW, Inbound, Operation, Sample, reading, sending
 from tests.sandbox import standard_webhooks
 

@@ -6,9 +6,9 @@ import importlib
 
 import pytest
 
-from connectors.base import TrackerConnector
 from connectors.esps.base import Esp
 from connectors.registry import CRMS, ESPS, TRACKERS, Family
+from connectors.trackers.base import TrackerFormat
 from shared.errors import Misconfigured
 from tests.contract.registered import FAMILIES, ROWS, Row
 from tests.contract.samples import SAMPLES
@@ -33,7 +33,7 @@ def test_what_is_not_registered_is_misconfigured(family: Family[object]) -> None
 
 def test_each_row_loads_what_its_family_is_asked_for() -> None:
     for name in TRACKERS.rows:
-        connector: TrackerConnector = TRACKERS.load(name)
+        connector: TrackerFormat = TRACKERS.load(name)
         assert callable(connector.verify)
         assert callable(connector.events)
     for name in ESPS.rows:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from match_triggers.settings import Settings
 from shared.catalogue import Versioned
-from shared.definitions import Trigger
 from shared.jobs import EventsJob, TrackerEvent
+from shared.triggers import Trigger
 from tests.aws import Aws
 
 START = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)

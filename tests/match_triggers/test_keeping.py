@@ -5,8 +5,8 @@ from datetime import timedelta
 
 from match_triggers.keeping import identifiers_of, merged
 from shared.catalogue import Versioned
-from shared.definitions import Trigger
 from shared.jobs import TrackerEvent
+from shared.triggers import Trigger
 from shared.visits import Visit
 from tests.match_triggers.shop import START, tracker_event, versioned
 

@@ -7,7 +7,7 @@ import pytest
 from match_triggers.keeping import merged
 from match_triggers.matching import SETTLING, Episode, episodes, listening, next_due
 from shared.catalogue import Versioned
-from shared.definitions import Trigger
+from shared.triggers import Trigger
 from shared.visits import Visit
 from tests.match_triggers.shop import START, tracker_event, versioned
 

@@ -17,12 +17,12 @@ from match_triggers.desk import Desk
 from match_triggers.firing import fire
 from match_triggers.versions import Versions
 from shared.catalogue import Catalogue, Versioned
-from shared.definitions import Trigger
 from shared.jobs import EventsJob, MessageJob, TimerJob, TrackerEvent
 from shared.ledger import Ledger
 from shared.person import Identifier, Profile
 from shared.profiles import Profiles
 from shared.queues import Batch, Queue
+from shared.triggers import Trigger
 from shared.visits import Visit, Visits
 from tests.aws import Now
 from tests.match_triggers.shop import START, tracker_event, versioned

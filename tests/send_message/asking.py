@@ -9,10 +9,11 @@ from typing import Any
 from pydantic import JsonValue
 
 from send_message.checks import Skip, Verdict, Wait, verdict
-from shared.definitions import Integration, Policy, QuietHours, Trigger
+from shared.definitions import Integration, Policy, QuietHours
 from shared.jobs import MessageJob
 from shared.person import Profile, Suppression
 from shared.sends import Sends, Slot
+from shared.triggers import Trigger
 from tests.send_message.world import INTEGRATION, TRIGGER
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from send_message.checks import Send, Skip, Wait, verdict
-from shared.definitions import Cap, Integration, Policy
+from shared.definitions import Integration, Policy
+from shared.fields import Cap
 from shared.sends import Sends, Slot
 from tests.send_message.asking import DAY, HOUR, NIGHT, NOW, ask, job, person, reason, stopped, taken, trigger
 from tests.send_message.world import INTEGRATION

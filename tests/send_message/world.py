@@ -15,7 +15,7 @@ from send_message.sending import send_all
 from send_message.slot_table import SlotTable
 from shared.catalogue import Definitions, padded
 from shared.claims import Claims
-from shared.definitions import Integration, Policy, Template, Trigger
+from shared.definitions import Integration, Policy, Template
 from shared.exchange import Request, Response
 from shared.jobs import Engagement, EngagementsJob, Hop, MessageJob
 from shared.ledger import Ledger
@@ -28,6 +28,7 @@ from shared.queues import Batch, Queue
 from shared.secrets import Secrets
 from shared.state import Circuits, Leases
 from shared.tokens import Tokens
+from shared.triggers import Trigger
 from tests.aws import Aws
 
 LEASE = 60

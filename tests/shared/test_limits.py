@@ -11,8 +11,8 @@ from random import Random
 
 import pytest
 
-from shared.definitions import Limit
 from shared.errors import Transient
+from shared.fields import Limit
 from shared.limits import Limits
 from shared.queues import patience
 from tests.aws import Aws

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.definitions import Cap
+from shared.fields import Cap
 from shared.sends import PATIENCE, Sends, Slot, free_at, pruned, read_sends, with_slot, without_slot, write_sends
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -8,9 +8,9 @@ from pydantic import SecretStr
 
 from connectors.base import MAX_EVENTS, Post, Rejected
 from connectors.registry import TRACKERS
-from shared.definitions import Tracker
 from shared.errors import BadRequest, Misconfigured
 from shared.jobs import TrackerEvent
+from shared.trackers import Tracker
 from tests.sandbox.standard_webhooks import headers
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

@@ -1,0 +1,181 @@
+"""What the formats of trackers have in common: one class each, in one file each. They do no I/O."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from pydantic import JsonValue
+
+from connectors.base import MAX_EVENTS, Post, Read, Rejected
+from shared.clock import Clock, from_iso
+from shared.errors import BadRequest
+from shared.exchange import Exchange
+from shared.ids import digest
+from shared.jobs import TrackerEvent
+from shared.problem import parse_json
+from shared.trackers import Tracker
+
+_RAW_KEPT = 40_000
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+EXPECTED_TIME = "must be an ISO 8601 time with its zone, as in 2026-01-31T10:00:00Z"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What is answered to a request that brings no events: a challenge, or the question whether we take any."""
+
+    status: int
+    body: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Unusable(Exception):
+    """An event cannot be taken: the field, and what was expected there."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field, self.reason = field, reason
+
+
+class TrackerFormat:
+    """One format in which behaviour is posted to us."""
+
+    names: Mapping[str, str] = {}
+    """What the format's event names are called here, where there is a name that is usual in commerce: Segment's."""
+
+    def greeting(self, tracker: Tracker, post: Post) -> Reply | None:
+        """What to answer a request that brings no events; None if it brings some. Asked before anything is verified."""
+        return None
+
+    def verify(self, tracker: Tracker, post: Post, clock: Clock) -> Exchange[None] | None:
+        """Verifies in the format's own way (`proof: vendor`). Raises BadRequest (401) that says why it is refused.
+
+        Returns what has to be fetched for it, if anything has.
+        """
+        raise BadRequest("this format has no signature of its own", field="proof", status=401)
+
+    def listed(self, tracker: Tracker, post: Post) -> Sequence[JsonValue]:
+        """The events of a post as they were posted. Raises BadRequest (400) if it has none that could be read.
+
+        One object, or a list of them, unless a format overrides it.
+        """
+        return bounded(one_or_many(parse_json(post.body)))
+
+    def event(self, tracker: Tracker, posted: JsonValue, post: Post, received_at: datetime) -> TrackerEvent | None:
+        """One event, made with `made`; None for one that says nothing of a visitor. Raises Unusable."""
+        raise NotImplementedError
+
+    def events(self, tracker: Tracker, post: Post, clock: Clock) -> list[Read]:
+        """What each event of the post is, in their order. Raises BadRequest as `listed` does."""
+        received_at = clock()
+        read: list[Read] = []
+        for index, posted in enumerate(self.listed(tracker, post)):
+            try:
+                event = self.event(tracker, posted, post, received_at)
+            except Unusable as error:
+                read.append(Rejected(index, error.field[:200], error.reason, json.dumps(posted)[:_RAW_KEPT]))
+                continue
+            if event is not None:
+                read.append(event)
+        return read
+
+    def called(self, tracker: Tracker, name: str) -> str:
+        """What an event of this name is called: as the tracker says, else as the format does, else so."""
+        return tracker.names.get(name) or self.names.get(name, name)
+
+
+def one_or_many(body: JsonValue) -> list[JsonValue]:
+    """A body that is one event or a list of them. Raises BadRequest (400)."""
+    if isinstance(body, dict):
+        return [body]
+    if isinstance(body, list):
+        return body
+    raise BadRequest("must be an event, or a list of events", field="body")
+
+
+def bounded(events: list[JsonValue]) -> list[JsonValue]:
+    """The same events. Raises BadRequest (400) if there are none, or too many to be answered one by one."""
+    if not 0 < len(events) <= MAX_EVENTS:
+        raise BadRequest(f"must have 1 to {MAX_EVENTS} events", field="body")
+    return events
+
+
+def fields_of(posted: JsonValue) -> dict[str, JsonValue]:
+    """An event's fields. Raises Unusable if it is no object."""
+    if not isinstance(posted, dict):
+        raise Unusable("event", "must be an object")
+    return posted
+
+
+def content_id(tracker: Tracker, posted: JsonValue) -> str:
+    """An id for an event that has none: made of its content, so that the same posted again is the same."""
+    return digest("event", tracker.name, json.dumps(posted, sort_keys=True))
+
+
+def time_of(value: JsonValue, where: str) -> datetime:
+    """An ISO 8601 time with its zone, in UTC. Raises Unusable."""
+    try:
+        return from_iso(value if isinstance(value, str) else "")
+    except (ValueError, OverflowError):
+        raise Unusable(where, EXPECTED_TIME) from None
+
+
+def unix_time_of(value: JsonValue, where: str, unit: timedelta = timedelta(seconds=1)) -> datetime:
+    """A Unix time in these units, as a number or as its text, in UTC. Raises Unusable."""
+    try:
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise ValueError
+        return _EPOCH + float(value) * unit
+    except (ValueError, OverflowError):
+        raise Unusable(where, "must be a Unix time") from None
+
+
+def text_of(value: JsonValue, where: str) -> str | None:
+    """A text or a whole number as text; None if there is none. Raises Unusable if it is something else."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise Unusable(where, "must be a text")
+    return str(value)
+
+
+def object_of(value: JsonValue, where: str) -> dict[str, JsonValue]:
+    """An object; an empty one if there is none. Raises Unusable if it is something else."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise Unusable(where, "must be an object")
+    return value
+
+
+def made(
+    tracker: Tracker,
+    *,
+    id: str,  # what it is called in an event
+    name: str,
+    at: datetime,
+    received_at: datetime,
+    anonymous_id: str | None = None,
+    user_id: str | None = None,
+    identifiers: tuple[tuple[str, str], ...] = (),
+    properties: dict[str, JsonValue] | None = None,
+    traits: dict[str, JsonValue] | None = None,
+) -> TrackerEvent:
+    """A tracker event of values that are of these types already: a second look at each would cost as much as all the rest."""
+    return TrackerEvent.model_construct(
+        id=id,
+        tracker=tracker.name,
+        name=name,
+        at=at,
+        received_at=received_at,
+        anonymous_id=anonymous_id,
+        user_id=user_id,
+        identifiers=identifiers,
+        properties=properties or {},
+        traits=traits or {},
+    )
