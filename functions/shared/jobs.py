@@ -40,6 +40,8 @@ class TrackerEvent(_Job):
     user_id: str | None = None
     identifiers: tuple[tuple[str, str], ...] = ()
     """What else the visitor is called: namespace (`user_id` of an alias, `email_sha256`, `ecid`) and value."""
+    alias: bool = False
+    """Whether the event is there to say that all these are one person. Without it, two who share a device stay two."""
     properties: dict[str, JsonValue] = {}
     traits: dict[str, JsonValue] = {}
     """What the tracker says of the person: `email`, `first_name`, …"""

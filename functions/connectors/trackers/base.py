@@ -163,6 +163,7 @@ def made(
     anonymous_id: str | None = None,
     user_id: str | None = None,
     identifiers: tuple[tuple[str, str], ...] = (),
+    alias: bool = False,
     properties: dict[str, JsonValue] | None = None,
     traits: dict[str, JsonValue] | None = None,
 ) -> TrackerEvent:
@@ -176,6 +177,7 @@ def made(
         anonymous_id=anonymous_id,
         user_id=user_id,
         identifiers=identifiers,
+        alias=alias,
         properties=properties or {},
         traits=traits or {},
     )
