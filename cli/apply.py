@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,8 +12,9 @@ import yaml
 from pydantic import JsonValue
 
 from cli.api import Answer, Api
+from cli.command import Command, api_of, say, wants_json
 from cli.errors import BadInput, CommandError, Refused
-from cli.files import Document, escaped
+from cli.files import Document, escaped, read
 from shared.definitions import KINDS
 from shared.validation import references_of
 
@@ -150,3 +152,50 @@ _Dumper.add_representer(str, _text)
 def as_yaml(value: JsonValue) -> str:
     """Block style, keys in their own order, nothing folded."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10_000)
+
+
+def _files(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-f", "--file", dest="files", nargs="+", type=Path, required=True, metavar="DIR|FILE")
+
+
+def _apply(options: argparse.Namespace) -> int:
+    documents = read(options.files)
+    done, notes = [], []
+    for result in apply(api_of(options), documents):
+        done.append(result.as_json())
+        notes += [result.note] if result.note else []
+        if not wants_json(options):
+            print(result.line(), flush=True)
+    say(options, done, notes)
+    return 0
+
+
+APPLY = Command(_files, _apply)
+
+
+def _diff(options: argparse.Namespace) -> int:
+    documents = read(options.files)
+    results = diff(api_of(options), documents)
+    say(options, [result.as_json() for result in results], (result.line() for result in results))
+    return int(any(result.what != "unchanged" for result in results))
+
+
+DIFF = Command(_files, _diff)
+
+
+def _export_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="a file each, instead of all on stdout")
+
+
+def _export(options: argparse.Namespace) -> int:
+    api = api_of(options)
+    if options.output:
+        written = write_export(api, options.output)
+        say(options, [*map(str, written)], map(str, written))
+        return 0
+    texts = [text for _, _, text in export(api)]
+    say(options, {"yaml": "---\n".join(texts)}, ["---\n".join(texts).rstrip("\n")])
+    return 0
+
+
+EXPORT = Command(_export_arguments, _export)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import textwrap
 from collections.abc import Iterator
 
 from cli.apply import as_yaml
+from cli.command import Command, no_arguments, say
 from cli.errors import BadInput
 from connectors.esps.base import Preset
 from connectors.presets import presets
@@ -43,3 +45,20 @@ def _comments(preset: Preset) -> Iterator[str]:
     for note in preset.notes:
         yield from textwrap.wrap(note, _WIDTH, initial_indent="# * ", subsequent_indent="#   ")
     yield from textwrap.wrap(f"Source: {preset.source}", _WIDTH, initial_indent="# ", subsequent_indent="#   ")
+
+
+def _presets(options: argparse.Namespace) -> int:
+    say(options, as_json(), lines())
+    return 0
+
+
+PRESETS = Command(no_arguments, _presets)
+
+
+def _preset(options: argparse.Namespace) -> int:
+    text = file_of(options.name)
+    say(options, {"yaml": text}, [text.rstrip("\n")])
+    return 0
+
+
+PRESET = Command(lambda parser: parser.add_argument("name"), _preset)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from pydantic import JsonValue
 
+from cli import show
 from cli.api import Answer, Api
+from cli.command import Command, api_of, say
 from cli.errors import BadInput
 from cli.files import read, read_value
 
@@ -69,3 +71,30 @@ def _unsaved(path: Path, name: str) -> JsonValue:
     if not found:
         raise BadInput(f"{path}: there is no integration named {name} in it.")
     return cast("JsonValue", found[0])
+
+
+def _test_arguments(parser: argparse.ArgumentParser) -> None:
+    add_arguments(parser)
+    parser.add_argument("--publish", action="store_true", help="put the version in force if the message was sent")
+
+
+def _test(options: argparse.Namespace) -> int:
+    api = api_of(options)
+    answer = ask(api, options, preview=False)
+    sent = cast("dict[str, Any]", answer["conclusion"])["outcome"] == "sent"
+    if answer["proven"] and options.publish:
+        answer["published"] = api.post("definitions", "integration", options.name, "publish", body={})["published"]
+    say(options, answer, show.tested(answer))
+    return 0 if sent else 1
+
+
+TEST = Command(_test_arguments, _test)
+
+
+def _preview(options: argparse.Namespace) -> int:
+    answer = ask(api_of(options), options, preview=True)
+    say(options, answer, show.previewed(answer))
+    return 1 if answer["error"] else 0
+
+
+PREVIEW = Command(add_arguments, _preview)
