@@ -8,7 +8,7 @@ A *condition* is about one thing: the properties of one event, the attributes of
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import Discriminator, Field, StrictBool, StrictFloat, StrictInt, StrictStr, StringConstraints, Tag, model_validator
 
@@ -30,6 +30,11 @@ class Bounds(Part):
     at_least: Number | None = None
     below: Number | None = None
     at_most: Number | None = None
+
+    @property
+    def bounded(self) -> bool:
+        """Whether anything is asked."""
+        return any(bound is not None for bound in (self.above, self.at_least, self.below, self.at_most))
 
 
 class Ask(Bounds):
@@ -55,7 +60,7 @@ class Ask(Bounds):
 
     @model_validator(mode="after")
     def _asks(self) -> Ask:
-        if not self.model_fields_set - {"path"}:
+        if all(getattr(self, name) is None for name in type(self).model_fields if name != "path"):
             raise ValueError("beside path what is asked of it: exists, equals, in, contains, matches, above, before …")
         return self
 
@@ -119,8 +124,16 @@ class Happened(Part):
         return self
 
 
-class Summed(Bounds):
-    """The sum, over the visit's events of this name that meet the conditions, of the number at a path."""
+class _Measure(Bounds):
+    @model_validator(mode="after")
+    def _asks(self) -> Self:
+        if not self.bounded:
+            raise ValueError("what is asked of the number: above, at_least, below or at_most")
+        return self
+
+
+class Summed(_Measure):
+    """The sum, over the visit's events of this name that meet the conditions, of the number at a path. Of no events it is 0."""
 
     event: EventName
     where: Where = ()
@@ -129,7 +142,7 @@ class Summed(Bounds):
     """Where each event says how many times its number counts: `quantity`. 1 where it says nothing."""
 
 
-class InCart(Bounds):
+class InCart(_Measure):
     """The visit's cart: its worth (`total`, price times quantity), its pieces (`quantity`), its kinds of products (`items`)."""
 
     cart: Literal["total", "quantity", "items"]
