@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 from pydantic import JsonValue
 
@@ -100,21 +100,22 @@ def _any(tests: Sequence[Test]) -> Test:
 def _asked(ask: Ask) -> Test:
     check, steps = _check(ask), tuple(ask.path.split("."))
     if len(steps) == 1:
-        return lambda values, at: check(values.get(steps[0]), at)
+        (key,) = steps
+        return lambda values, at: check(values.get(key), at)
     return lambda values, at: check(along(values, steps), at)
 
 
 def along(values: Mapping[str, JsonValue], steps: Sequence[str]) -> JsonValue:
     """What is at the end of these steps, as `shared.mapping.at` finds it; None if nothing is there."""
-    found: Any = values
-    for step in steps:
-        if isinstance(found, Mapping):
+    found = values.get(steps[0])
+    for step in steps[1:]:
+        if isinstance(found, dict):
             found = found.get(step)
         elif isinstance(found, list) and step.isdigit() and int(step) < len(found):
             found = found[int(step)]
         else:
             return None
-    return found  # type: ignore[no-any-return]  # what is in JSON is JSON
+    return found
 
 
 def _check(ask: Ask) -> _Check:
@@ -233,13 +234,14 @@ def _comparing(compare: Callable[[float, float], bool], bound: float) -> _Check:
 def number_of(value: JsonValue) -> int | float | None:
     """The number that a value is, or spells as a text; None if it is none."""
     if isinstance(value, str):
-        if not _NUMBER.fullmatch(value):
-            return None
-        digits = value.lstrip("+-")
-        value = int(value) if digits.isdigit() else float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return value if isinstance(value, int) or math.isfinite(value) else None
+        value = _spelt(value) if _NUMBER.fullmatch(value) else None
+    if type(value) is int:  # which true is not
+        return value
+    return value if isinstance(value, float) and math.isfinite(value) else None
+
+
+def _spelt(text: str) -> int | float:
+    return int(text) if text.lstrip("+-").isdigit() else float(text)
 
 
 def _times(ask: Ask) -> list[_Check]:

@@ -173,6 +173,8 @@ def _happened(leaf: str | Happened | Changed) -> _Holds:
     name, meets = _name(leaf), _meets(leaf)
     if isinstance(leaf, Happened) and (leaf.same or leaf.at_least != 1 or leaf.at_most is not None):
         return _counted(leaf, meets)
+    if meets is _whatever:
+        return lambda events, _: any(event.name == name for event in events)
     return lambda events, _: any(event.name == name and meets(event) for event in events)
 
 
