@@ -18,11 +18,17 @@ def receive_event(foundation: Foundation) -> Function:
         secret_prefix=environment.prefix,
         events_queue_url=events.url,
         events_parked_url=events.parked.queue_url,
+        state_table=foundation.tables.state.table_name,
+        allowed_origins=tuple(environment.allowed_origins),
     )
     function = foundation.function("receive_event", settings)
-    foundation.api.public("POST", "/v1/events/{tracker}", function)
+    for method in ("POST", "GET", "HEAD", "OPTIONS"):  # pixels and challenges, a look whether we are here, browsers
+        foundation.api.public(method, "/v1/events/{tracker}", function)
+        # Many a vendor's SDK puts a path of its own behind the address that it is given.
+        foundation.api.public(method, "/v1/events/{tracker}/{path+}", function)
     rights.read_definitions(foundation, function)
     rights.read_secrets(foundation, function, "tracker")
+    rights.use_limits(foundation, function)
     rights.send(function, events)
     rights.park(function, events)
     return function

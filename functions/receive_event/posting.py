@@ -7,24 +7,32 @@ answer. Whoever gets no 202 posts again, and repeats change nothing further on.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from connectors.base import Post, Rejected
+from connectors.base import Post, Read, Rejected
+from connectors.bodies import LARGEST_POST, unzipped
 from connectors.registry import TRACKERS
+from connectors.trackers.base import Reply, TrackerFormat
+from connectors.trackers.proving import prove
 from receive_event.bounds import Bounds
+from receive_event.browsers import check_origin, preflight
 from shared.catalogue import Catalogue
 from shared.clock import Clock
 from shared.errors import BadRequest
+from shared.exchange import Exchange
+from shared.fields import Limit
 from shared.jobs import EventsJob, TrackerEvent
-from shared.problem import answer, raw_body
+from shared.limits import Limits
+from shared.problem import answer, headers_of, method_of, query_of, raw_body, url_of
 from shared.queues import MAX_BODY, Queue, as_text, packed
 from shared.trackers import Tracker
 
-LARGEST_POST = 1_000_000
-
+_WINDOW = 60
+"""Seconds over which a limit is kept, at least."""
 _NEVER_TOO_LARGE = MAX_BODY // 10
 """Bytes of a post whose events fit one job in any case: no event becomes ten times as large as it was posted."""
 
@@ -38,28 +46,15 @@ class Desk:
     parked: Queue
     bounds: Bounds
     clock: Clock
+    limits: Limits
+    fetch: Callable[[Exchange[None]], None]
+    """Runs what a format has to fetch before it can verify a post."""
     count: Callable[[str, int, str], None]
     """Is told of each metric: its name, how many, and the tracker."""
 
 
-def take(event: dict[str, object], desk: Desk) -> dict[str, object]:
-    """Answers one post (API Gateway, payload 2.0). Raises BadRequest, or whatever the queue raises: then nothing is promised."""
-    tracker = _tracker(event, desk)
-    connector = TRACKERS.load(tracker.format)
-    post = Post(_headers(event), raw_body(event, LARGEST_POST))
-    connector.verify(tracker, post, desk.clock)
-    taken, rejected = _sorted_out(connector.events(tracker, post, desk.clock), desk)
-    desk.count("EventsRejected", len(rejected), tracker.name)
-    if not taken:
-        raise _nothing_taken(rejected)
-    small = len(post.body) <= _NEVER_TOO_LARGE
-    desk.queue.send_all([EventsJob.model_construct(events=tuple(taken))] if small else _jobs(taken))
-    desk.parked.park_all(_parcels(tracker.name, rejected), desk.clock)
-    desk.count("EventsAccepted", len(taken), tracker.name)
-    return answer(202, {"accepted": len(taken), "rejected": [_shown(one) for one in rejected]})
-
-
-def _tracker(event: dict[str, object], desk: Desk) -> Tracker:
+def tracker_of(event: dict[str, object], desk: Desk) -> Tracker:
+    """The tracker that a request (API Gateway, payload 2.0) is for. Raises BadRequest (404)."""
     parameters = event.get("pathParameters")
     name = parameters.get("tracker") if isinstance(parameters, dict) else None
     found = desk.trackers.get(name) if isinstance(name, str) else None
@@ -68,16 +63,80 @@ def _tracker(event: dict[str, object], desk: Desk) -> Tracker:
     return found.definition
 
 
-def _headers(event: dict[str, object]) -> dict[str, str]:
-    headers = event.get("headers")
-    return {key.lower(): value for key, value in headers.items()} if isinstance(headers, dict) else {}
+def take(event: dict[str, object], tracker: Tracker, desk: Desk) -> dict[str, object]:
+    """Answers one request. Raises BadRequest, or whatever the queue or what is fetched raises: then nothing is promised."""
+    connector, post = TRACKERS.load(tracker.format), _post(event)
+    reply = preflight(tracker, connector, post) or connector.greeting(tracker, post) or _silent(connector, post)
+    if reply is not None:
+        return {"statusCode": reply.status, "headers": dict(reply.headers), "body": reply.body}
+    check_origin(tracker, post)
+    to_fetch = prove(connector, tracker, post, desk.clock)
+    if to_fetch is not None:
+        desk.fetch(to_fetch)
+    _keep_to_limit(tracker, desk)
+    return _queued(connector, tracker, post, desk)
 
 
-def _sorted_out(read: Sequence[TrackerEvent | Rejected], desk: Desk) -> tuple[list[TrackerEvent], list[Rejected]]:
+def _post(event: dict[str, object]) -> Post:
+    headers, raw = headers_of(event), raw_body(event, LARGEST_POST)
+    encoding = headers.get("content-encoding", "").strip().lower()
+    if encoding in ("gzip", "x-gzip"):
+        raw = unzipped(raw)
+    elif encoding not in ("", "identity"):
+        accepted = (("accept-encoding", "gzip"),)
+        raise BadRequest("must be gzip, or nothing", field="content-encoding", status=415, headers=accepted)
+    return Post(headers, raw, url_of(event), method_of(event), query_of(event))
+
+
+def _silent(connector: TrackerFormat, post: Post) -> Reply | None:
+    """The answer to a request by a method that brings no events; None if it may bring some."""
+    if post.method in connector.methods:
+        return None
+    if post.method == "HEAD":  # somebody looks whether we are here
+        return Reply(204)
+    allowed = ", ".join(connector.methods)
+    raise BadRequest(f"events come by {allowed}", field="method", status=405, headers=(("allow", allowed),))
+
+
+def _keep_to_limit(tracker: Tracker, desk: Desk) -> None:
+    if tracker.limit is None:
+        return
+    grant = desk.limits.take(f"tracker#{tracker.name}", stretched(tracker.limit), 1)
+    if not grant.granted:
+        wait = (("retry-after", str(max(1, math.ceil(grant.retry_after)))),)
+        raise BadRequest("more is posted than the tracker's limit allows: come back later", status=429, headers=wait)
+
+
+def stretched(limit: Limit) -> Limit:
+    """The same rate over a minute at least.
+
+    What a process takes of a limit ahead is good for a twentieth of the window. Were that milliseconds, each post would cost a
+    write, and all of them on one row.
+    """
+    times = math.ceil(_WINDOW / limit.seconds)
+    return Limit.model_construct(messages=limit.messages * times, seconds=limit.seconds * times)
+
+
+def _queued(connector: TrackerFormat, tracker: Tracker, post: Post, desk: Desk) -> dict[str, object]:
+    taken, rejected = _sorted_out(connector.events(tracker, post, desk.clock), desk)
+    desk.count("EventsRejected", len(rejected), tracker.name)
+    if rejected and not taken and not connector.forgiving:
+        raise _nothing_taken(rejected)
+    if taken:
+        small = len(post.body) <= _NEVER_TOO_LARGE
+        desk.queue.send_all([EventsJob.model_construct(events=tuple(taken))] if small else _jobs(taken))
+    desk.parked.park_all(_parcels(tracker.name, rejected), desk.clock)
+    desk.count("EventsAccepted", len(taken), tracker.name)
+    return answer(202, {"accepted": len(taken), "rejected": [_shown(one) for one in rejected]})
+
+
+def _sorted_out(read: Sequence[Read | None], desk: Desk) -> tuple[list[TrackerEvent], list[Rejected]]:
     now = desk.clock()
     taken: list[TrackerEvent] = []
     rejected: list[Rejected] = []
     for index, one in enumerate(read):
+        if one is None:
+            continue
         if isinstance(one, Rejected):
             rejected.append(one)
         elif fault := desk.bounds.fault(one, now):

@@ -16,8 +16,10 @@ class Settings(env.Settings):
     definitions_table: str
     secret_prefix: str
     definitions_ttl: float
+    state_table: str
     events_queue_url: str
     events_parked_url: str
+    allowed_origins: tuple[str, ...] = ()
     max_ahead_seconds: int = 86_400
     """How far in the future an event's time may be: clocks are wrong, but not by more than this."""
     max_age_seconds: int = 30 * 86_400

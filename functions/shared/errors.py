@@ -46,16 +46,24 @@ class Unauthorized(SendbridgeError):
 class BadRequest(SendbridgeError):
     """A caller's mistake: answered with problem JSON. `field` names where, `status` is the HTTP status.
 
-    `faults` lists several mistakes at once: each a field and what was expected there.
+    `faults` lists several mistakes at once: each a field and what was expected there. `headers` belong to the answer (`allow`
+    with 405, `retry-after` with 429).
     """
 
     def __init__(
-        self, reason: str, *, field: str | None = None, status: int = 400, faults: tuple[tuple[str, str], ...] = ()
+        self,
+        reason: str,
+        *,
+        field: str | None = None,
+        status: int = 400,
+        faults: tuple[tuple[str, str], ...] = (),
+        headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
         super().__init__(reason)
         self.field = field
         self.status = status
         self.faults = faults
+        self.headers = headers
 
 
 _RETRYABLE = frozenset({408, 425, 429})

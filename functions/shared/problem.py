@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import json
 import math
+from urllib.parse import parse_qsl
 
 from pydantic import JsonValue, ValidationError
 from pydantic_core import from_json
@@ -32,7 +34,7 @@ def problem(error: BadRequest) -> dict[str, object]:
         document["field"] = error.field
     if error.faults:
         document["errors"] = [{"field": field, "expected": expected} for field, expected in error.faults]
-    headers = {"content-type": "application/problem+json"}
+    headers = {"content-type": "application/problem+json", **dict(error.headers)}
     if error.status == 401 and error.field == "authorization":
         # Some send the user and password of a URL only when they are asked for them (RFC 9110, section 11.6.1).
         headers["www-authenticate"] = 'Basic realm="sendbridge"'
@@ -41,6 +43,7 @@ def problem(error: BadRequest) -> dict[str, object]:
 
 _TITLES = {
     401: "Unauthorized",
+    403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
     409: "Conflict",
@@ -77,6 +80,20 @@ def url_of(event: dict[str, object]) -> str:
     return f"https://{domain}{event.get('rawPath') or ''}" + (f"?{query}" if query else "")
 
 
+def headers_of(event: dict[str, object]) -> dict[str, str]:
+    """The headers of a request (API Gateway payload 2.0), their names in lower case."""
+    headers = event.get("headers")
+    return {name.lower(): value for name, value in headers.items()} if isinstance(headers, dict) else {}
+
+
+def query_of(event: dict[str, object]) -> dict[str, str]:
+    """The parameters in a request's URL (API Gateway payload 2.0); of one that is there twice, the first."""
+    text = event.get("rawQueryString")
+    if not isinstance(text, str) or not text:
+        return {}
+    return dict(reversed(parse_qsl(text, keep_blank_values=True)))
+
+
 def method_of(event: dict[str, object]) -> str:
     """The method of a request (API Gateway payload 2.0)."""
     context = event.get("requestContext")
@@ -85,7 +102,11 @@ def method_of(event: dict[str, object]) -> str:
 
 
 def parse_json(raw: bytes) -> JsonValue:
-    """The JSON value of a body. Raises BadRequest if it is not UTF-8, not JSON, or nested deeper than `MAX_DEPTH`."""
+    """The JSON value of a body. Raises BadRequest if it is not UTF-8, not JSON, or nested deeper than `MAX_DEPTH`.
+
+    A byte order mark before it is passed over, as RFC 8259 (section 8.1) lets a reader do.
+    """
+    raw = raw.removeprefix(codecs.BOM_UTF8)
     try:
         raw.decode()
     except UnicodeDecodeError as error:

@@ -76,6 +76,37 @@ def verify_hmac(
         raise BadRequest(f"{header} does not match the body", field=header, status=401)
 
 
+def verify_authorization(headers: Mapping[str, str], scheme: str, secrets: Iterable[str]) -> None:
+    """Verifies the header `Authorization`: `basic` with `user:password`, or `bearer` with a token. Raises BadRequest (401)."""
+    given_scheme, _, credentials = headers.get("authorization", "").partition(" ")
+    given = credentials.strip().encode(errors="surrogatepass")
+    if scheme == "basic":
+        given = _unbase64(given)
+    if not is_one_of(given, secrets) or given_scheme.lower() != scheme:
+        raise BadRequest(f"expected the header authorization with {scheme} credentials", field="authorization", status=401)
+
+
+def basic_user(headers: Mapping[str, str]) -> str:
+    """The user whom the header `Authorization` names; empty if there is none."""
+    scheme, _, credentials = headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return ""
+    return _unbase64(credentials.strip().encode(errors="surrogatepass")).partition(b":")[0].decode(errors="replace")
+
+
+def is_one_of(given: bytes, secrets: Iterable[str]) -> bool:
+    """Whether this is one of the secrets, none of which is empty. Each is compared, so that no match shows in the time."""
+    same = [hmac.compare_digest(given, secret.encode()) for secret in secrets]
+    return any(same) and bool(given)
+
+
+def _unbase64(text: bytes) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+
+
 def check_timestamp(header: str, text: str, clock: Clock, tolerance: int = 300) -> None:
     """Raises BadRequest (401) unless a header's text is a time in Unix seconds, at most `tolerance` seconds off."""
     if not (text.isascii() and text.isdigit() and len(text) <= 12):

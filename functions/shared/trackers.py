@@ -79,6 +79,8 @@ class Journal(Part):
     """As the Developer Console shows it."""
     organization: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+@AdobeOrg$")]
     auth: OAuth2
+    back_seconds: int = Field(default=3600, ge=0, le=7 * 86_400)
+    """How far back the first reading begins; 0 for what comes from then on. Every other goes on where the last one ended."""
 
 
 class Tracker(Definition):
@@ -101,12 +103,16 @@ class Tracker(Definition):
     origins: Annotated[tuple[Origin, ...], Field(max_length=50)] = ()
     """Sites whose browsers may post here (CORS); none if empty."""
     limit: Limit | None = None
-    """How many posts are taken in a time; who posts more is told when to come back. `messages` are posts here."""
+    """How many posts are taken in a time, on an average over a minute at least; who posts more is told when to come back.
+    `messages` are posts here."""
     names: Annotated[dict[EventName, EventName], Field(max_length=500)] = Field(default_factory=dict)
     """What the format's event names are to be called, over what the format does by itself."""
     mapping: Mapping | None = None
     client_id: Annotated[str, StringConstraints(max_length=100)] = ""
     """For the format `adobe_io`: the client id that posts must be addressed to."""
+    identifiers: Annotated[dict[Column, Source], Field(max_length=10)] = Field(default_factory=dict)
+    """For the format `adobe_io`: where the person's identifiers are in an event's properties, by namespace: `user_id` (`eVar3`, the
+    dimension that has the CRM's id), `anonymous_id`, `email`, `phone`, or any other."""
     journal: Journal | None = None
     silence_seconds: int | None = Field(default=None, ge=60, le=30 * 86400)
     """Silence after which an alarm goes off: the tracker may have switched its webhook off."""
@@ -123,8 +129,8 @@ class Tracker(Definition):
             raise ValueError("no secrets, as proof is none")
         if (self.format == "json") != (self.mapping is not None):
             raise ValueError("mapping with format json, and only with that")
-        if self.format != "adobe_io" and (self.client_id or self.journal):
-            raise ValueError("client_id and journal with format adobe_io only")
+        if self.format != "adobe_io" and (self.client_id or self.journal or self.identifiers):
+            raise ValueError("client_id, identifiers and journal with format adobe_io only")
         if self.format == "adobe_io" and self.proof == "vendor" and not self.client_id:
             raise ValueError("client_id, which posts of Adobe are addressed to")
         return self

@@ -12,6 +12,9 @@ from functools import cache
 import shared.auth
 import shared.definitions
 import shared.fields
+import shared.rules
+import shared.trackers
+import shared.triggers
 
 _PLAIN = {
     "str": "text",
@@ -54,7 +57,7 @@ class Model:
 @cache
 def _source() -> tuple[dict[str, ast.ClassDef], dict[str, tuple[ast.expr, str]]]:
     """Classes by name, and aliases by name with what is said of them."""
-    modules = (shared.definitions, shared.auth, shared.fields)
+    modules = (shared.definitions, shared.auth, shared.fields, shared.trackers, shared.triggers, shared.rules)
     body = [node for module in modules for node in ast.parse(inspect.getsource(module)).body]
     classes = {node.name: node for node in body if isinstance(node, ast.ClassDef)}
     named: dict[str, tuple[ast.expr, str]] = {}

@@ -10,14 +10,17 @@ from datetime import UTC, datetime
 
 from pydantic import JsonValue
 
-from connectors.base import Post
+from connectors.base import Post, Rejected
 from connectors.esps.base import Outgoing, Sent
 from connectors.esps.webhooks import read_post
-from connectors.registry import ESPS
+from connectors.registry import ESPS, TRACKERS
+from connectors.trackers.proving import prove
 from shared.definitions import Integration
 from shared.errors import SendbridgeError
-from shared.exchange import Exchange, Response
+from shared.exchange import Exchange, Request, Response, run
 from shared.fields import Definition
+from shared.jobs import TrackerEvent
+from shared.trackers import Tracker
 from shared.validation import secrets_of
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -49,6 +52,10 @@ class Inbound:
     """Whether a signature is compared with the right one, rather than checked with a public key."""
     is_json: bool = True
     """Whether a body is JSON."""
+    covers_body: bool = True
+    """Whether a signature covers all of the body: neither a token in a header does, nor who signs the first event of many."""
+    batches: bool = True
+    """Whether a post may have several events. If not, `post` makes one of the first."""
 
 
 def _plain(status: int, headers: Mapping[str, str], body: bytes) -> Response:
@@ -155,6 +162,21 @@ def keyed(connector: str, keys: Sequence[str] = KEYS[:2]) -> dict[str, JsonValue
     """The webhook of a vendor's preset, with these secrets."""
     webhook: dict[str, JsonValue] = filled(connector).model_dump()["webhook"]
     return {**webhook, "secrets": [*keys]}
+
+
+def taking(definition: Tracker, send: Callable[[Request], Response] | None = None) -> Callable[..., tuple[list[str], list[int]]]:
+    """`receive` of a tracker's `Inbound`. `send` answers what has to be fetched to verify a post."""
+
+    def receive(headers: Mapping[str, str], body: bytes, now: datetime) -> tuple[list[str], list[int]]:
+        connector, post = TRACKERS.load(definition.format), Post(headers, body)
+        to_fetch = prove(connector, definition, post, lambda: now)
+        if to_fetch is not None:
+            assert send is not None
+            run(to_fetch, send)
+        read = connector.events(definition, post, lambda: now)
+        return [e.id for e in read if isinstance(e, TrackerEvent)], [e.index for e in read if isinstance(e, Rejected)]
+
+    return receive
 
 
 def reading(connector: str, definition: Integration, url: str = "") -> Callable[..., tuple[list[str], list[int]]]:

@@ -1,6 +1,7 @@
 """One sample of every registered connector: all that the contract suite needs to know of a vendor.
 
-A new vendor is tested by its row in `connectors/registry.py` and its entry in `SAMPLES` here; an ESP by `esps/<vendor>.py`.
+A new vendor is tested by its row in `connectors/registry.py` and its entry in `SAMPLES` here: an ESP by `esps/<vendor>.py`, a
+tracker's format by `trackers/<format>.py`, both by a function `sample`.
 """
 
 from __future__ import annotations
@@ -9,16 +10,16 @@ import importlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
+from pathlib import Path
 
 from pydantic import JsonValue
 
-from connectors.base import Post, Rejected
 from connectors.crms.timeline import Entry
-from connectors.registry import CRMS, ESPS, TRACKERS
+from connectors.registry import CRMS
 from shared.definitions import Destination, Integration
 from shared.exchange import Exchange, Response
 from shared.jobs import CrmJob
-from shared.trackers import Tracker
 from tests.contract.sample import ADDRESS, KEYS, NOW, Inbound, Operation, Sample, reading, sending
 from tests.sandbox import standard_webhooks
 
@@ -32,25 +33,6 @@ _SIGNED = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 def _together(events: Sequence[JsonValue]) -> bytes:
     return json.dumps({"events": list(events)}).encode()
-
-
-def _tracker() -> Sample:
-    definition = Tracker.model_validate({"name": "shop", "secrets": KEYS[:2]})
-
-    def receive(headers: Mapping[str, str], body: bytes, now: datetime) -> tuple[list[str], list[int]]:
-        connector, post = TRACKERS.load("standard_webhooks"), Post(headers, body)
-        connector.verify(definition, post, lambda: now)
-        read = connector.events(definition, post, lambda: now)
-        return [e.id for e in read if not isinstance(e, Rejected)], [e.index for e in read if isinstance(e, Rejected)]
-
-    event: dict[str, JsonValue] = {
-        "name": "Product Added",
-        "time": "2026-11-21T11:59:00Z",
-        "anonymous_id": "a1",
-        "traits": {"email": ADDRESS},
-    }
-    good: tuple[JsonValue, ...] = ({"id": "evt_1", **event}, {**event, "name": "Cart Viewed"})
-    return Sample(definition, KEYS[:2], Inbound(_signed, _SIGNED, _together, good, {**event, "time": "yesterday"}, receive))
 
 
 def _esp() -> Sample:
@@ -144,14 +126,20 @@ def _crm() -> Sample:
     )
 
 
-def _vendors_own(name: str) -> Callable[[], Sample]:
-    """The sample in `tests/contract/esps/<name>.py`."""
-    return lambda: importlib.import_module(f"tests.contract.esps.{name}").sample()
+def _vendors_own(kind: str, folder: str) -> dict[tuple[str, str], Callable[[], Sample]]:
+    """The samples in `tests/contract/<folder>/<name>.py`."""
+    names = [path.stem for path in (Path(__file__).parent / folder).glob("[a-z]*.py")]
+    return {(kind, name): partial(_sample_of, f"tests.contract.{folder}.{name}") for name in names}
+
+
+def _sample_of(module: str) -> Sample:
+    made: Sample = importlib.import_module(module).sample()
+    return made
 
 
 SAMPLES: dict[tuple[str, str], Callable[[], Sample]] = {
-    **{("ESP", name): _vendors_own(name) for name in ESPS.rows if name != "rest"},
-    ("tracker", "standard_webhooks"): _tracker,
+    **_vendors_own("ESP", "esps"),
+    **_vendors_own("tracker", "trackers"),
     ("ESP", "rest"): _esp,
     ("CRM", "dynamics"): _crm,
 }

@@ -127,7 +127,9 @@ def test_a_refused_post_shows_none(inbound: Inbound) -> None:
     right = inbound.sign(KEYS[0], NOW, body)
     wrong = inbound.sign(KEYS[2], NOW, body)
     broken = body + b"]"
-    posts = [(wrong, body), ({}, body), (right, body + b" "), (inbound.sign(KEYS[0], NOW, broken), broken)]
+    posts = [(wrong, body), ({}, body), (inbound.sign(KEYS[0], NOW, broken), broken)]
+    if inbound.covers_body:
+        posts.append((right, body + b" "))
     for headers, raw in posts:
         with pytest.raises(SendbridgeError) as refused:
             inbound.receive(headers, raw, NOW)

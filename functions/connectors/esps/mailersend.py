@@ -9,8 +9,8 @@ from __future__ import annotations
 from pydantic import JsonValue
 
 from connectors.base import Post
+from connectors.bodies import parsed
 from connectors.esps.base import Esp, Outcome, Preset, Sent, answer_of, bracketed
-from connectors.esps.webhooks import parsed
 from shared.clock import Clock
 from shared.definitions import Integration, Webhook
 from shared.errors import Misconfigured, Permanent, SendbridgeError, Unknown

@@ -16,9 +16,9 @@ from dataclasses import replace
 from pydantic import JsonValue
 
 from connectors.base import Post
+from connectors.bodies import parsed
 from connectors.esps.base import Answered, Esp, Outgoing, Preset, answer_of
 from connectors.esps.forms import form
-from connectors.esps.webhooks import parsed
 from shared.clock import Clock
 from shared.definitions import Integration, Webhook
 from shared.errors import BadRequest, Misconfigured, SendbridgeError, Transient

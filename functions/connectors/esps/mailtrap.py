@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pydantic import JsonValue
 
 from connectors.base import Post
+from connectors.bodies import parsed
 from connectors.esps.base import Esp, Outcome, Outgoing, Preset, answer_of, parts
-from connectors.esps.webhooks import parsed
 from shared.definitions import Integration, Webhook
 from shared.errors import BadRequest, Permanent, Unknown
 from shared.exchange import Response

@@ -15,9 +15,9 @@ from urllib.parse import urljoin
 from pydantic import JsonValue
 
 from connectors.base import Post
+from connectors.bodies import parsed
 from connectors.esps.base import Esp, Outcome, Outgoing, Preset, Sent, bracketed, parts
 from connectors.esps.forms import form_of
-from connectors.esps.webhooks import parsed
 from shared.clock import Clock
 from shared.definitions import Integration, Webhook
 from shared.errors import BadRequest, Misconfigured, Permanent, SendbridgeError, Transient, Unknown

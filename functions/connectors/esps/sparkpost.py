@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from connectors.base import Post
+from connectors.bodies import parsed
 from connectors.esps.base import Esp, Outcome, Preset, answer_of, bracketed
-from connectors.esps.webhooks import listed_at, parsed
+from connectors.esps.webhooks import listed_at
 from shared.clock import Clock
 from shared.definitions import Integration, Webhook
 from shared.errors import Misconfigured, Permanent, SendbridgeError, Transient, Unknown

@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from connectors.base import Post
+from connectors.bodies import parsed
 from connectors.esps.base import Esp, Outcome, Preset, bracketed
 from connectors.esps.forms import form, form_of, query_of
-from connectors.esps.webhooks import parsed
 from shared.clock import Clock
 from shared.definitions import Integration, Webhook
 from shared.errors import BadRequest, Misconfigured, Permanent, SendbridgeError, Transient

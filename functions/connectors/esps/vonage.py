@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from pydantic import JsonValue
 
 from connectors.base import Post
+from connectors.bodies import parsed
 from connectors.esps.base import Esp, Outcome, Preset, answer_of, bracketed
 from connectors.esps.forms import FORM, form_of, query_of
-from connectors.esps.webhooks import parsed
 from shared.clock import Clock
 from shared.definitions import Integration, Webhook
 from shared.errors import BadRequest, Misconfigured, Permanent, SendbridgeError, Transient, Unknown

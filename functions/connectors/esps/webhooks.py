@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import codecs
-import hmac
 import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from pydantic import JsonValue
 
 from connectors.base import Post
+from connectors.bodies import parsed
 from connectors.esps.base import Esp
 from shared.clock import Clock, from_iso
 from shared.definitions import Integration, Webhook
@@ -22,8 +18,7 @@ from shared.errors import BadRequest
 from shared.ids import engagement_id
 from shared.jobs import Engagement
 from shared.mapping import at, text_at
-from shared.problem import parse_json
-from shared.signatures import verify_hmac, verify_standard_webhook
+from shared.signatures import verify_authorization, verify_hmac, verify_standard_webhook
 
 Problem = tuple[int, str, str]
 """Position of an event in what was posted, why it cannot be used, and the event as JSON text."""
@@ -34,7 +29,6 @@ _MOST_EVENTS = 50_000
 """Events in one post of 5 MB: what has more cannot be events, and would take all of an invocation to refuse one by one."""
 _MILLISECONDS = 100_000_000_000
 """Unix times from here on are in milliseconds: in seconds they would be of the year 5138."""
-_ESCAPE = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)")
 
 
 @dataclass(frozen=True)
@@ -86,37 +80,7 @@ def _verify(esp: Esp, integration: Integration, webhook: Webhook, post: Post, cl
     elif webhook.signature == "vendor":
         esp.verify(integration, webhook, post, clock)
     else:
-        _verify_authorization(post, webhook.signature, secrets)
-
-
-def _verify_authorization(post: Post, scheme: str, secrets: Iterable[str]) -> None:
-    given_scheme, _, credentials = post.headers.get("authorization", "").partition(" ")
-    given = credentials.strip().encode(errors="surrogatepass")
-    if scheme == "basic":
-        given = _unbase64(given)
-    same = [hmac.compare_digest(given, secret.encode()) for secret in secrets]
-    if given_scheme.lower() != scheme or not any(same):
-        raise BadRequest(f"expected the header authorization with {scheme} credentials", field="authorization", status=401)
-
-
-def _unbase64(text: bytes) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        return b""
-
-
-def parsed(body: bytes) -> JsonValue:
-    """The JSON of a post. Neither half a surrogate pair, as is left where JavaScript cuts a text, nor a byte order mark must lose
-    the whole post."""
-    body = body.removeprefix(codecs.BOM_UTF8)
-    try:
-        return parse_json(body)
-    except BadRequest:
-        mended = _ESCAPE.sub(lambda escape: b"\\ufffd" if escape[1] else escape[0], body)
-        if mended == body:
-            raise
-        return parse_json(mended)
+        verify_authorization(post.headers, webhook.signature, secrets)
 
 
 def listed_at(path: str, body: JsonValue) -> list[JsonValue]:

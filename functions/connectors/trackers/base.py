@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 from pydantic import JsonValue
 
 from connectors.base import MAX_EVENTS, Post, Read, Rejected
+from connectors.bodies import parsed
 from shared.clock import Clock, from_iso
 from shared.errors import BadRequest
 from shared.exchange import Exchange
 from shared.ids import digest
 from shared.jobs import TrackerEvent
-from shared.problem import parse_json
 from shared.trackers import Tracker
 
 _RAW_KEPT = 40_000
@@ -47,6 +47,13 @@ class TrackerFormat:
 
     names: Mapping[str, str] = {}
     """What the format's event names are called here, where there is a name that is usual in commerce: Segment's."""
+    methods: tuple[str, ...] = ("POST",)
+    """By which methods events come."""
+    write_key: str = "writeKey"
+    """What a write key is called in a URL and in a body (`proof: write_key`)."""
+    forgiving: bool = False
+    """Whether a post of which nothing can be used is parked and answered with 202. Else it is refused, so that who wrote it sees
+    why; but there are vendors who repeat what is refused, and then switch the webhook off."""
 
     def greeting(self, tracker: Tracker, post: Post) -> Reply | None:
         """What to answer a request that brings no events; None if it brings some. Asked before anything is verified."""
@@ -64,24 +71,25 @@ class TrackerFormat:
 
         One object, or a list of them, unless a format overrides it.
         """
-        return bounded(one_or_many(parse_json(post.body)))
+        return bounded(one_or_many(parsed(post.body)))
 
     def event(self, tracker: Tracker, posted: JsonValue, post: Post, received_at: datetime) -> TrackerEvent | None:
         """One event, made with `made`; None for one that says nothing of a visitor. Raises Unusable."""
         raise NotImplementedError
 
-    def events(self, tracker: Tracker, post: Post, clock: Clock) -> list[Read]:
-        """What each event of the post is, in their order. Raises BadRequest as `listed` does."""
+    def events(self, tracker: Tracker, post: Post, clock: Clock) -> list[Read | None]:
+        """What each event of the post is, in their order; None for one that says nothing of a visitor.
+
+        Raises BadRequest as `listed` does.
+        """
         received_at = clock()
-        read: list[Read] = []
+        read: list[Read | None] = []
         for index, posted in enumerate(self.listed(tracker, post)):
             try:
-                event = self.event(tracker, posted, post, received_at)
+                read.append(self.event(tracker, posted, post, received_at))
             except Unusable as error:
-                read.append(Rejected(index, error.field[:200], error.reason, json.dumps(posted)[:_RAW_KEPT]))
-                continue
-            if event is not None:
-                read.append(event)
+                raw = json.dumps(posted)[:_RAW_KEPT]
+                read.append(Rejected(index, error.field[:200], error.reason, raw))
         return read
 
     def called(self, tracker: Tracker, name: str) -> str:

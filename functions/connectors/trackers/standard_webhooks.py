@@ -13,11 +13,11 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict, JsonValue, SkipValidation, ValidationError
 
 from connectors.base import MAX_EVENTS, Post
+from connectors.bodies import parsed
 from connectors.trackers.base import TrackerFormat, Unusable, content_id, made, time_of
 from shared.clock import Clock
 from shared.errors import BadRequest
 from shared.jobs import TrackerEvent
-from shared.problem import parse_json
 from shared.signatures import verify_standard_webhook
 from shared.trackers import Tracker
 
@@ -45,7 +45,7 @@ class _StandardWebhooks(TrackerFormat):
 
     def listed(self, tracker: Tracker, post: Post) -> Sequence[JsonValue]:
         """The post's events. Raises BadRequest (400) if the body is neither an event nor a list of some."""
-        body = parse_json(post.body)
+        body = parsed(post.body)
         if not isinstance(body, dict):
             raise BadRequest('must be one event, or {"events": [...]}', field="body")
         if "events" not in body:

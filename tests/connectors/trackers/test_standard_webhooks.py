@@ -25,7 +25,7 @@ def posted(body: object, secret: str = SECRET) -> Post:
     return Post(headers(secret, "msg_1", int(NOW.timestamp()), raw), raw)
 
 
-def read(body: object) -> list[TrackerEvent | Rejected]:
+def read(body: object) -> list[TrackerEvent | Rejected | None]:
     return list(TRACKERS.load("standard_webhooks").events(SHOP, posted(body), lambda: NOW))
 
 
