@@ -40,6 +40,10 @@ TRACKERS: Family[TrackerFormat] = Family(
     "tracker",
     {
         "standard_webhooks": "connectors.trackers.standard_webhooks:CONNECTOR",
+        "segment": "connectors.trackers.segment:CONNECTOR",
+        "rudderstack": "connectors.trackers.rudderstack:CONNECTOR",
+        "posthog": "connectors.trackers.posthog:CONNECTOR",
+        "shopify": "connectors.trackers.shopify:CONNECTOR",
     },
 )
 
