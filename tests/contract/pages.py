@@ -9,12 +9,16 @@ import inspect
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import get_args
 
 import yaml
+from pydantic import ValidationError
 
-from connectors.registry import ESPS
-from shared.definitions import kind_of
+from connectors.registry import ESPS, TRACKERS
+from connectors.trackers.proving import prove
+from shared.definitions import Integration, kind_of
 from shared.errors import BadRequest, Misconfigured, Permanent, SendbridgeError, Transient, Unauthorized, Unknown
+from shared.trackers import Proof, Tracker
 from tests.contract.asking import ended, last
 from tests.contract.fields import Model, aliases, models
 from tests.contract.registered import FAMILIES, Row, sample
@@ -70,6 +74,7 @@ def _page(row: Row) -> str:
         f"# {row[0]}: {row[1]}",
         _module_doc(row),
         "\n".join(_methods(row)),
+        *(_format(row, of) if row[0] == "tracker" else ()),
         *(_preset(row) or _definition(row, of)),
         *(_signature(row, of) if of.inbound is not None else ()),
         *(_outcomes(of.operations) if of.operations else ()),
@@ -96,7 +101,7 @@ def _methods(row: Row) -> Iterator[str]:
     connector = family.load(row[1])
     owner = connector if isinstance(connector, type) else type(connector)
     for name, member in vars(owner).items():
-        if not name.startswith("_") and (doc := inspect.getdoc(member)):
+        if not name.startswith("_") and not isinstance(member, tuple | dict | str) and (doc := inspect.getdoc(member)):
             yield f"* `{name}`: {' '.join(doc.split())}"
 
 
@@ -115,7 +120,40 @@ def _preset(row: Row) -> list[str]:
     ]
 
 
+def _format(row: Row, of: Sample) -> Iterator[str]:
+    """What is particular about a tracker's format."""
+    connector = TRACKERS.load(row[1])
+    assert isinstance(of.definition, Tracker)
+    yield "## Setting it up"
+    yield "\n".join(f"{number}. {step}" for number, step in enumerate(connector.setup, 1))
+    proofs = [proof for proof in get_args(Proof) if _may_be(of.definition, proof)]
+    yield f"A tracker of this format may have the proofs {', '.join(f'`{proof}`' for proof in proofs)}."
+    ways = " or ".join(connector.methods)
+    nothing = "is parked, and answered with 202" if connector.forgiving else "is refused with 400, and says why"
+    yield f"Events come by {ways}, packed with gzip or not. A post of which nothing can be used {nothing}."
+    if connector.names:
+        yield "### What its events are called here"
+        yield "Any other keeps its name. The tracker's `names` go before these."
+        lines = (f"| `{theirs}` | {ours} |" for theirs, ours in connector.names.items())
+        yield "\n".join(("| there | here |", "|---|---|", *lines))
+
+
+def _may_be(definition: Tracker, proof: str) -> bool:
+    """Whether a tracker of this format may have this proof: tried, so that it is what the definition says."""
+    changed = {"proof": proof, "secrets": () if proof == "none" else tuple(KEYS[:1])}
+    try:
+        Tracker.model_validate({**definition.model_dump(exclude_unset=True), **changed})
+    except ValidationError:
+        return False
+    return True
+
+
 def _definition(row: Row, of: Sample) -> Iterator[str]:
+    if row[0] == "tracker" and row[1] != "standard_webhooks":
+        yield "## Its definition: `kind: tracker`"
+        fields = "Its fields are those of [standard_webhooks](tracker_standard_webhooks.md)."
+        yield f"{_selected(row, of)} {fields}"
+        return
     kind = kind_of(type(of.definition))
     found = models(type(of.definition).__name__)
     yield f"## Its definition: `kind: {kind}`"
@@ -144,16 +182,31 @@ def _table(model: Model) -> str:
 def _signature(row: Row, of: Sample) -> Iterator[str]:
     inbound = of.inbound
     assert inbound is not None
-    webhook = getattr(of.definition, "webhook", None)
-    own = ESPS.load(row[1]).verify if webhook is not None and webhook.signature == "vendor" else None
-    yield "## Signature"
-    yield inspect.getdoc(own or importlib.import_module("shared.signatures")) or ""
+    yield "## Signature" if inbound.covers_body else "## Who may post"
+    yield inspect.getdoc(_verifier(row, of) or importlib.import_module("shared.signatures")) or ""
     names = ", ".join(f"`{name}`" for name in inbound.headers)
     old = f", or if it was signed more than {_tolerance(inbound)} seconds ago or ahead" if inbound.dated else ""
+    if not inbound.covers_body:
+        proof = getattr(of.definition, "proof", "vendor")
+        yield (
+            f"With `proof: {proof}`, a post needs the headers {names}. It is refused with 401 if one is missing, or if it does not "
+            f"hold one of the definition's secrets{old}."
+        )
+        return
     yield (
         f"A post needs the headers {names}. It is refused with 401 if one is missing, if anything in it was changed, if none of "
         f"the definition's secrets signed it{old}."
     )
+
+
+def _verifier(row: Row, of: Sample) -> object:
+    """What has a connector's own way to verify a post; None if it is that of Standard Webhooks."""
+    if isinstance(of.definition, Integration):
+        webhook = of.definition.webhook
+        return ESPS.load(row[1]).verify if webhook is not None and webhook.signature == "vendor" else None
+    if not isinstance(of.definition, Tracker) or row[1] == "standard_webhooks":
+        return None
+    return TRACKERS.load(row[1]).verify if of.definition.proof == "vendor" else prove
 
 
 def _tolerance(inbound: Inbound) -> int:

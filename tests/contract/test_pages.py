@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from connectors.registry import ESPS
+import pytest
+
+from connectors.registry import ESPS, TRACKERS
 from tests.contract.pages import FOLDER, pages
 from tests.contract.registered import ROWS, Row, each_row, sample
 
@@ -30,9 +32,16 @@ def test_a_page_names_every_field_and_no_secret(row: Row) -> None:
     text = pages()[f"{row[0].lower()}_{row[1]}.md"]
     preset = ESPS.load(row[1]).preset if row[0] == "ESP" else None
     fields = [f"\n{field}:" for field in preset.definition] if preset else map("| `{}` |".format, _fields(row))
+    if row[0] == "tracker" and row[1] != "standard_webhooks":
+        fields = ["(tracker_standard_webhooks.md)", f"`format: {row[1]}`"]  # all trackers have the same
     assert all(field in text for field in fields)
     for secret in sample(row).secrets:
         assert secret not in text
+
+
+@pytest.mark.parametrize("name", TRACKERS.rows)
+def test_a_format_says_how_it_is_set_up(name: str) -> None:
+    assert len(TRACKERS.load(name).setup) >= 2
 
 
 def test_pages_are_the_same_every_time() -> None:

@@ -47,6 +47,8 @@ class TrackerFormat:
 
     names: Mapping[str, str] = {}
     """What the format's event names are called here, where there is a name that is usual in commerce: Segment's."""
+    setup: tuple[str, ...] = ()
+    """How to have it post here, step by step, as its page says it: where in the vendor's console, and which proof to choose."""
     methods: tuple[str, ...] = ("POST",)
     """By which methods events come."""
     write_key: str = "writeKey"

@@ -38,6 +38,12 @@ class _Event(BaseModel):
 
 
 class _StandardWebhooks(TrackerFormat):
+    setup = (
+        "Make a secret: `whsec_` and the base64 of 24 to 64 random bytes. Put it into the tracker's `secrets` (by `env`).",
+        "Sign each post with it, as any library of standardwebhooks.com does, and post it to `/v1/events/{name}`.",
+        "To change the secret, put the new one before the old one, have it used, and take the old one out.",
+    )
+
     def verify(self, tracker: Tracker, post: Post, clock: Clock) -> None:
         """Refuses (401) what none of the tracker's secrets has signed in the last five minutes."""
         secrets = (secret.get_secret_value() for secret in tracker.secrets)
