@@ -9,11 +9,13 @@ import inspect
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
+from types import FunctionType
 from typing import get_args
 
 import yaml
 from pydantic import ValidationError
 
+from connectors.esps.base import Preset
 from connectors.registry import ESPS, TRACKERS
 from connectors.trackers.proving import prove
 from shared.definitions import Integration, kind_of
@@ -101,8 +103,12 @@ def _methods(row: Row) -> Iterator[str]:
     connector = family.load(row[1])
     owner = connector if isinstance(connector, type) else type(connector)
     for name, member in vars(owner).items():
-        if not name.startswith("_") and not isinstance(member, tuple | dict | str) and (doc := inspect.getdoc(member)):
+        if not name.startswith("_") and isinstance(member, _TOLD) and (doc := inspect.getdoc(member)):
             yield f"* `{name}`: {' '.join(doc.split())}"
+
+
+_TOLD = (FunctionType, staticmethod, classmethod, property, Preset)
+"""What of a connector has a docstring of its own: a plain value has that of its type."""
 
 
 def _preset(row: Row) -> list[str]:
@@ -189,8 +195,8 @@ def _signature(row: Row, of: Sample) -> Iterator[str]:
     if not inbound.covers_body:
         proof = getattr(of.definition, "proof", "vendor")
         yield (
-            f"With `proof: {proof}`, a post needs the headers {names}. It is refused with 401 if one is missing, or if it does not "
-            f"hold one of the definition's secrets{old}."
+            f"With `proof: {proof}`, a post needs the headers {names}. It is refused with 401 if one is missing, or holds no "
+            f"secret of the definition{old}."
         )
         return
     yield (
