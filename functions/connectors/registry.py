@@ -40,10 +40,14 @@ TRACKERS: Family[TrackerFormat] = Family(
     "tracker",
     {
         "standard_webhooks": "connectors.trackers.standard_webhooks:CONNECTOR",
+        "adobe_io": "connectors.trackers.adobe_io:CONNECTOR",
         "segment": "connectors.trackers.segment:CONNECTOR",
         "rudderstack": "connectors.trackers.rudderstack:CONNECTOR",
         "posthog": "connectors.trackers.posthog:CONNECTOR",
         "shopify": "connectors.trackers.shopify:CONNECTOR",
+        "snowplow": "connectors.trackers.snowplow:CONNECTOR",
+        "matomo": "connectors.trackers.matomo:CONNECTOR",
+        "ga4": "connectors.trackers.ga4:CONNECTOR",
     },
 )
 

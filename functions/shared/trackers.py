@@ -25,7 +25,7 @@ Format = Literal[
 
 Proof = Literal["vendor", "standard_webhooks", "hmac", "basic", "bearer", "header", "query", "write_key", "none"]
 
-SIGNED_BY_THEMSELVES: frozenset[Format] = frozenset({"standard_webhooks", "segment", "shopify", "adobe_io"})
+SIGNED_BY_THEMSELVES: frozenset[Format] = frozenset({"standard_webhooks", "segment", "shopify", "matomo", "adobe_io"})
 """Formats that have a way of their own to prove who posts."""
 
 Origin = Annotated[str, StringConstraints(pattern=r"^(\*|https?://[a-z0-9.:\[\]-]{1,253})$")]
