@@ -1,0 +1,205 @@
+"""Everything that can be found wrong with a trigger before anybody visits."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.rule_faults import faults_of
+from shared.triggers import Trigger
+
+SOUND: dict[str, object] = {
+    "name": "cart",
+    "must_include": ["Product Added"],
+    "wait_seconds": 3600,
+    "template": "cart",
+    "integration": "esp",
+    "campaign": "carts",
+    "delivery": "first",
+}
+
+
+def faults(**changes: object) -> dict[str, str]:
+    return {fault.field: fault.expected for fault in faults_of(Trigger.model_validate(SOUND | changes))}
+
+
+def where(*conditions: object) -> dict[str, str]:
+    """Faults of conditions, below `must_include.0.where`."""
+    found = faults(must_include=[{"event": "A", "where": conditions}])
+    return {field.removeprefix("must_include.0.where."): expected for field, expected in found.items()}
+
+
+SAME = {"event": "A", "at_least": 2, "same": "x"}
+GOLD = {"changed": "tier", "where": [{"path": "new", "equals": "gold"}, {"path": "old.x", "exists": True}]}
+COMPLETE: dict[str, object] = {
+    "cancels": "all",
+    "requires": ["profile.first_name", "cart", "metadata.term", "lookup.product.name", "event.properties.x"],
+    "metadata": {"term": {"path": "query"}},
+    "lookups": {"product": {"entity": "products", "key": "metadata.term"}},
+    "if_missing": "drop",
+}
+ADULTS = [
+    {"path": "age", "at_least": 18},
+    {"path": "last_order", "before": "-P7D", "after": "-P30D"},
+    {"any": [{"path": "age", "below": 30}, {"path": "x", "exists": False}]},
+]
+SOUND_ONES: list[dict[str, object]] = [
+    {},
+    {"must_include": [{"any": ["A", {"cart": "total", "above": 50, "below": 100}]}, {"none": ["B"]}]},
+    {"must_include": [SAME], "must_not_include": [SAME | {"at_least": 3}]},
+    {"must_include": [{"event": "A", "at_least": 5}], "must_not_include": [SAME]},
+    {"must_include": ["A"], "must_not_include": [{"event": "A", "where": [{"path": "x", "equals": 1}]}]},
+    {"must_include": ["A"], "must_not_include": [{"all": ["A", "B"]}, {"cart": "total", "below": 5}]},
+    {"must_include": ["A", {"event": "B", "at_least": 0, "at_most": 0}]},
+    {"must_include": [{"event": "A", "sum": "n", "above": -5, "at_most": 0}]},
+    {"type": "session_start", "must_include": [], "must_not_include": None},
+    {"type": "session_end", "must_include": [{"none": ["A"]}], "new_visit": "cancels", "restarted_by": "any_event"},
+    {"type": "profile_change", "must_include": [GOLD]},
+    {"new_visit": "cancels", "wait_seconds": 1801},
+    COMPLETE,
+    {"audience": ADULTS},
+]
+
+
+@pytest.mark.parametrize("changes", SOUND_ONES)
+def test_nothing_is_wrong_with_what_can_be(changes: dict[str, object]) -> None:
+    assert faults(**changes) == {}
+
+
+IMPOSSIBLE: list[tuple[list[object], str]] = [
+    ([{"path": "x", "equals": 1}, {"path": "x", "equals": 2}], "1.equals"),
+    ([{"path": "x", "equals": 1}, {"path": "x", "equals": True}], "1.equals"),
+    ([{"path": "x", "equals": "a", "not_equals": "a"}], "0.not_equals"),
+    ([{"path": "x", "equals": "a"}, {"all": [{"path": "x", "in": ["b", "c"]}]}], "1.all.0.in"),
+    ([{"path": "x", "in": ["a", "b"]}, {"path": "x", "not_in": ["b", "a"]}], "1.not_in"),
+    ([{"path": "x", "exists": False, "above": 5}], "0.exists"),
+    ([{"path": "x", "exists": True}, {"path": "x", "exists": False}], "1.exists"),
+    ([{"path": "x", "above": 5, "below": 5}], "0.below"),
+    ([{"path": "x", "above": 5, "at_most": 5}], "0.at_most"),
+    ([{"path": "x", "at_least": 6}, {"path": "x", "at_most": 5.5}], "1.at_most"),
+    ([{"path": "x", "equals": "abc", "above": 5}], "0.equals"),
+    ([{"path": "x", "equals": 5, "matches": "5"}], "0.matches"),
+    ([{"path": "x", "in": ["abc", "b"], "contains": "x"}], "0.contains"),
+    ([{"path": "x", "contains": 5, "matches": "a"}], "0.matches"),
+    ([{"path": "x", "equals": 5, "before": "2026-01-01T00:00:00Z", "after": "2025-01-01T00:00:00Z"}], "0.after"),
+    ([{"path": "x", "after": "2026-01-01T00:00:00Z", "before": "2026-01-01T00:00:00Z"}], "0.after"),
+    ([{"path": "x", "before": "-P7D", "after": "-P1D"}], "0.after"),
+    ([{"path": "x", "above": 5}, {"any": [{"path": "x", "below": 9}, {"path": "x", "below": 4}]}], "1.any.1.below"),
+    ([{"none": [{"path": "x", "above": 5, "below": 4}]}], "0.none.0.below"),
+    ([{"any": [{"path": "y", "equals": 1}, {"all": [{"path": "x", "above": 1, "below": 1}]}]}], "0.any.1.all.0.below"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("conditions", "field"), IMPOSSIBLE)
+def test_conditions_that_can_never_be_met_together(conditions: list[object], field: str) -> None:
+    found = where(*conditions)
+    assert [*found] == [field]
+    assert found[field].startswith("something that can be true together with must_include.0.where.")
+
+
+def test_a_contradiction_names_the_other_side() -> None:
+    found = where({"path": "x", "exists": True}, {"path": "x", "above": 5}, {"path": "x", "below": 3})
+    assert found == {"2.below": "something that can be true together with must_include.0.where.1.above"}
+
+
+@pytest.mark.parametrize("pattern", ["(", "(?=secret)", r"\1secret"])
+def test_bad_patterns_are_told_without_repeating_them(pattern: str) -> None:
+    found = where({"path": "x", "matches": pattern, "equals": "x"})
+    assert [*found] == ["0.matches"]
+    assert found["0.matches"].startswith("a regular expression in the syntax of RE2: ")
+    assert "secret" not in found["0.matches"]
+
+
+@pytest.mark.parametrize("moment", ["yesterday", "2026-01-31", "2026-01-31T10:00:00", "P1M", "7D"])
+def test_bad_times(moment: str) -> None:
+    found = where({"path": "x", "before": moment}, {"path": "x", "after": "-P1D"})
+    assert [*found] == ["0.before"]
+    assert "ISO 8601" in found["0.before"]
+
+
+def test_conditions_of_the_audience_are_looked_at_too() -> None:
+    assert [*faults(audience=[{"path": "x", "equals": 1}, {"path": "x", "equals": 2}])] == ["audience.1.equals"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "field"),
+    [
+        ({"event": "A", "sum": "n", "above": 5, "below": 4}, "must_include.0.below"),
+        ({"cart": "total", "below": 0}, "must_include.0.below"),
+        ({"cart": "items", "at_least": 3, "at_most": 2}, "must_include.0.at_most"),
+        ({"event": "A", "at_least": 0}, "must_include.0.at_least"),
+        ({"changed": "tier"}, "must_include.0"),
+        ({"none": ["A"]}, "must_include"),
+        ({"event": "A", "at_least": 0, "at_most": 0}, "must_include"),
+        ({"any": ["A", {"event": "Order Completed", "where": [{"path": "x", "exists": True}]}]}, "must_include.0.any.1"),
+        ({"all": ["A", {"none": [{"event": "A"}]}]}, "must_include.0.all.0"),
+    ],
+)
+def test_rules_that_never_hold_or_always_do(rule: object, field: str) -> None:
+    assert [*faults(must_include=[rule])] == [field]
+
+
+@pytest.mark.parametrize(
+    ("must_include", "must_not_include", "field"),
+    [
+        (["A", "B"], ["B"], "must_include.1"),
+        ([{"event": "A", "at_least": 3}], [{"event": "A", "at_least": 2}], "must_include.0"),
+        ([{"event": "A", "at_least": 3, "same": "x"}], [{"event": "A", "at_least": 2}], "must_include.0"),
+        ([{"event": "A", "where": [{"path": "x", "equals": 1}, {"path": "y", "exists": True}]}],
+         [{"event": "A", "where": [{"path": "x", "equals": 1}]}], "must_include.0"),
+        ([{"cart": "total", "above": 5}], [{"any": ["B", {"cart": "total", "above": 5}]}], "must_include.0"),
+        ([{"all": ["A", {"any": ["B", "C"]}]}], [{"all": ["A", "C"]}], "must_include.0.all.1.any.1"),
+    ],
+)  # fmt: skip
+def test_what_is_both_included_and_excluded(must_include: list[object], must_not_include: list[object], field: str) -> None:
+    found = faults(must_include=must_include, must_not_include=must_not_include)
+    assert [*found] == [field]
+    assert "must_not_include.0: as it is, it can never fire" in found[field]
+
+
+def test_an_abandonment_says_what_ends_it_by_itself() -> None:
+    found = faults(must_include=["Order Completed"])
+    assert "must_not_include is not given" in found["must_include.0"]
+
+
+@pytest.mark.parametrize(
+    "rule", [{"none": ["B"]}, {"event": "B", "sum": "n", "below": 5}, {"event": "B", "at_least": 0, "at_most": 3}]
+)
+def test_what_ends_everything_at_once(rule: object) -> None:
+    assert [*faults(must_not_include=[rule])] == ["must_not_include.0"]
+
+
+CHANGED = {"changed": "tier"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"type": "profile_change"}, "must_include.0"),
+        ({"type": "profile_change", "must_include": [CHANGED], "must_not_include": ["Order Completed"]}, "must_not_include.0"),
+        ({"type": "profile_change", "must_include": [CHANGED], "trackers": ["shop"]}, "trackers"),
+        ({"type": "profile_change", "must_include": [CHANGED | {"where": [{"any": [{"path": "tier", "equals": 1}]}]}]},
+         "must_include.0.where.0.any.0.path"),
+        ({"must_include": ["A", {"cart": "items", "above": 1}], "cart": None}, "must_include.1"),
+        ({"new_visit": "cancels", "wait_seconds": 1800}, "new_visit"),
+        ({"type": "event", "restarted_by": "any_event"}, "restarted_by"),
+        ({"type": "session_start", "restarted_by": "qualifying_event"}, "restarted_by"),
+        ({"cancels": ["other", "cart"]}, "cancels.1"),
+        ({"if_missing": "wait"}, "if_missing"),
+        ({"requires": ["profile.x", "customer.x"]}, "requires.1"),
+        ({"requires": ["metadata.term"]}, "requires.0"),
+        ({"requires": ["lookup"]}, "requires.0"),
+        ({"requires": ["event.price"]}, "requires.0"),
+        ({"requires": ["cart.0.name"], "cart": None}, "requires.0"),
+        ({"lookups": {"product": {"entity": "products", "key": "lookup.product.name"}}}, "lookups.product.key"),
+        ({"lookups": {"product": {"entity": "products", "key": "properties.product_id"}}}, "lookups.product.key"),
+    ],
+)  # fmt: skip
+def test_settings_that_do_not_go_together(changes: dict[str, object], field: str) -> None:
+    assert [*faults(**changes)] == [field]
+
+
+def test_all_faults_are_told_at_once() -> None:
+    found = faults(
+        must_include=[CHANGED, {"event": "A", "where": [{"path": "x", "matches": "("}]}], requires=["x"], cancels=["cart"]
+    )
+    assert [*found] == ["must_include.0", "must_include.1.where.0.matches", "cancels.0", "requires.0"]
