@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from shared.errors import Transient
-from shared.person import Profile, profile_of
+from shared.person import Profile, joined_with, profile_of
 from shared.sends import Sends, write_sends
 from shared.statements import Result, Statement, execute
 
@@ -48,6 +48,8 @@ def _kept(profile: Profile, sends: Sends, result: Result) -> Kept | Transient:
         return result
     if result is None:
         return Kept(True, replace(profile, sends=sends, version=profile.version + 1))
+    if result.row and joined_with(result.row):
+        return Transient("the profile was joined with another")
     now = profile_of(result.row) if result.row else None
     # Our own write came first: the AWS client repeats one whose answer was lost.
     ours = now is not None and now.version == profile.version + 1 and write_sends(now.sends) == write_sends(sends)

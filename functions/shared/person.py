@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     from shared.rows import Row
 
 Identifier = tuple[str, str]
-"""Namespace (`user_id`, `email`) and value."""
+"""Namespace (`user_id`, `email`) and value. `email_sha256` is the hash of an `email`, and means the same person."""
+
+PROFILE = "profile"
+"""The namespace of our own ids of profiles. Nobody else names people so."""
+
+Change = tuple[datetime, JsonValue, JsonValue]
+"""When an attribute changed, and from what to what; null for nothing."""
 
 Cause = Literal["unsubscribed", "complained", "bounced", "manual"]
 
@@ -31,6 +37,10 @@ ADDRESS_OF: Mapping[str, str] = {"email": "email", "sms": "phone"}
 
 
 _SUPPRESSED = "suppressed#"
+
+_MOST_CHANGES = 3
+_LARGEST_CHANGE = 2_000
+"""Bytes of what an attribute was and is: a larger change is not kept, and nobody hears of it."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,8 @@ class Profile:
     identified: Mapping[str, datetime] = field(default_factory=dict, repr=False)
     """When each identifier was last learnt, by its source's clock."""
     sends: Sends = field(default_factory=dict)
+    changes: Mapping[str, tuple[Change, ...]] = field(default_factory=dict, repr=False)
+    """The last changes of each attribute that somebody watches, in order: whoever died before telling of one finds it here."""
 
     @property
     def email(self) -> str:
@@ -109,17 +121,36 @@ def stranger(profile: str) -> Profile:
     return Profile(profile, {}, {}, (), {}, 0)
 
 
-def learnt(old: Profile, identifiers: Iterable[Identifier], attributes: Mapping[str, JsonValue], at: datetime) -> Profile:
-    """The person with what was said of them at `at`: of each attribute and identifier the newest stays."""
+def learnt(
+    old: Profile,
+    identifiers: Sequence[Identifier],
+    attributes: Mapping[str, JsonValue],
+    at: datetime,
+    watched: Collection[str] = (),
+) -> Profile:
+    """The person with what was said of them at `at`: of each attribute and identifier the newest stays, and of several
+    identifiers of a namespace the first. Of attributes that are `watched` it is kept from what to what they changed.
+    """
     newer = {key: value for key, value in attributes.items() if key not in old.changed or old.changed[key] < at}
-    names = {key: value for key, value in identifiers if key not in old.identified or old.identified[key] < at}
+    names = {key: value for key, value in reversed(identifiers) if key not in old.identified or old.identified[key] < at}
+    known = _with_phone({**old.attributes, **newer})
     return replace(
         old,
-        attributes=_with_phone({**old.attributes, **newer}),
+        attributes=known,
         changed={**old.changed, **dict.fromkeys(newer, at)},
         identifiers={**old.identifiers, **names},
         identified={**old.identified, **dict.fromkeys(names, at)},
+        changes={**old.changes, **{key: _changed(old, key, known[key], at) for key in newer if key in watched}},
     )
+
+
+def _changed(old: Profile, attribute: str, value: JsonValue, at: datetime) -> tuple[Change, ...]:
+    """The last changes of an attribute that has this value from `at` on. What was known before, or is too large, is none."""
+    past, was = old.changes.get(attribute, ()), old.attributes.get(attribute)
+    same = value == was and isinstance(value, bool) == isinstance(was, bool)
+    if same or len(json.dumps([was, value])) > _LARGEST_CHANGE:
+        return past
+    return (*past, (at, was, value))[-_MOST_CHANGES:]
 
 
 def _with_phone(attributes: dict[str, JsonValue]) -> dict[str, JsonValue]:
@@ -152,12 +183,14 @@ def address_hash(channel: str, address: str) -> str:
 def identifier_hash(identifier: Identifier) -> str:
     """SHA-256 of an identifier, in hexadecimal: a key is what turns up in metrics and errors."""
     namespace, value = identifier
+    if namespace == "email_sha256":
+        return value.lower()
     plain = value.strip().lower() if namespace == "email" else value
     return hashlib.sha256(plain.encode()).hexdigest()
 
 
 def profile_of(row: Row) -> Profile:
-    """The profile of a row of the profiles table."""
+    """The profile of a row of the profiles table. Not for one that forwards to another."""
     changed: dict[str, str] = json.loads(row["changed"]["S"])
     identifiers: dict[str, tuple[str, str]] = json.loads(row["identifiers"]["S"]) if "identifiers" in row else {}
     return Profile(
@@ -170,7 +203,23 @@ def profile_of(row: Row) -> Profile:
         identifiers={namespace: value for namespace, (value, _) in identifiers.items()},
         identified={namespace: from_iso(at) for namespace, (_, at) in identifiers.items()},
         sends=read_sends(row["sends"]["S"]) if "sends" in row else {},
+        changes=_read_changes(row["changes"]["S"]) if "changes" in row else {},
     )
+
+
+def joined_with(row: Row) -> str:
+    """The id of the person that this row forwards to; empty if it forwards to nobody."""
+    return row["joined"]["S"] if "joined" in row else ""
+
+
+def _read_changes(text: str) -> dict[str, tuple[Change, ...]]:
+    stored: dict[str, list[tuple[str, JsonValue, JsonValue]]] = json.loads(text)
+    return {name: tuple((from_iso(at), old, new) for at, old, new in changes) for name, changes in stored.items()}
+
+
+def _write_changes(changes: Mapping[str, tuple[Change, ...]]) -> dict[str, str]:
+    kept = {name: [(iso(at), old, new) for at, old, new in those] for name, those in changes.items() if those}
+    return {"changes": json.dumps(kept)} if kept else {}
 
 
 def columns_of(person: Profile) -> dict[str, str]:
@@ -180,6 +229,7 @@ def columns_of(person: Profile) -> dict[str, str]:
         "attributes": json.dumps(person.attributes),
         "changed": json.dumps({name: iso(at) for name, at in person.changed.items()}),
         "identifiers": json.dumps(identifiers),
+        **_write_changes(person.changes),
         **dict(map(column_of, person.suppressions)),
     }
 

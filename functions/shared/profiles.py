@@ -7,18 +7,20 @@ and the other gives it to a person, finds what the other did.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
 from shared.errors import Transient
 from shared.ids import profile_id
+from shared.joining import join
 from shared.person import (
     ADDRESS_OF,
     CAUSES,
+    PROFILE,
     Cause,
     Identifier,
     Profile,
@@ -33,7 +35,7 @@ from shared.person import (
     suppression_column,
     suppressions_of,
 )
-from shared.rows import read_rows
+from shared.profile_table import Place, ProfileTable, address_key, identifier_key, profile_key
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -42,6 +44,11 @@ if TYPE_CHECKING:
     from shared.rows import Row
 
 _TRIES = 5
+
+_MARK, _LIFT = "SET #column = :text REMOVE expires_at", "SET #allowed = :text REMOVE #column"
+_NEWEST = "(attribute_not_exists(#column) OR #column < :text) AND (attribute_not_exists(#allowed) OR #allowed < :text)"
+
+_CHANNEL_OF = {namespace: channel for channel, namespace in ADDRESS_OF.items()}
 
 _MOST_HOLDERS = 500
 """People whom the row of an address names. Who comes after them is stopped too, but only when they are next heard of."""
@@ -54,53 +61,94 @@ class Profiles:
     """
 
     def __init__(self, client: DynamoDBClient, table: str, retention: timedelta = timedelta(days=730)) -> None:
-        self._client, self._table, self._retention = client, table, retention
+        self._table, self._retention = ProfileTable(client, table), retention
+
+    def owners(self, visitors: Iterable[Iterable[Identifier]]) -> dict[Identifier, str]:
+        """To whom the identifiers of these visitors belong, of those that belong to anybody, in their order.
+
+        One read for all visitors, and one more for those whose identifiers lead to several profiles: they may have been joined.
+        """
+        asked = [list(identifiers) for identifiers in visitors]
+        owners = self._owners(one for identifiers in asked for one in identifiers)
+        groups = [{owners[one] for one in identifiers if one in owners} for identifiers in asked]
+        doubtful = {owner for group in groups if len(group) > 1 for owner in group}
+        places = self._table.places(doubtful) if doubtful else {}
+        return {one: places[owner].id if owner in places else owner for one, owner in owners.items()}
+
+    def _owners(self, identifiers: Iterable[Identifier]) -> dict[Identifier, str]:
+        """Whom the rows of the identifiers name."""
+        wanted = list(dict.fromkeys(identifiers))
+        keys = {one: identifier_key(one) for one in wanted if one[0] != PROFILE}
+        rows = self._table.read([*keys.values()])
+        named = {one: rows[key]["profile_id"]["S"] for one, key in keys.items() if "profile_id" in rows.get(key, {})}
+        return {one: owner for one in wanted if (owner := one[1] if one[0] == PROFILE else named.get(one))}
 
     def find(self, identifiers: Iterable[Identifier]) -> list[str]:
         """The ids of the profiles that these identifiers belong to, in the order of the identifiers, each once."""
-        return list(dict.fromkeys(self._owners(identifiers).values()))
-
-    def _owners(self, identifiers: Iterable[Identifier]) -> dict[Identifier, str]:
-        """To whom the identifiers belong, of those that belong to anybody, in their order."""
-        keys = {identifier: _identifier_key(identifier) for identifier in identifiers}
-        rows = self._read([*keys.values()])
-        return {one: rows[key]["profile_id"]["S"] for one, key in keys.items() if "profile_id" in rows.get(key, {})}
+        return list(dict.fromkeys(self.owners([identifiers]).values()))
 
     def get(self, profile: str) -> Profile | None:
         """One profile; None if there is none."""
         return self.get_all([profile]).get(profile)
 
     def get_all(self, ids: Iterable[str]) -> dict[str, Profile]:
-        """Those of these profiles that exist, by id, read consistently."""
-        rows = self._read([_profile_key(one) for one in ids])
-        return {one.id: one for one in map(profile_of, rows.values())}
+        """Those of these profiles that exist, by the id that was asked for, read consistently.
 
-    def upsert(self, identifiers: Sequence[Identifier], attributes: Mapping[str, JsonValue], at: datetime) -> str:
+        Who was joined with somebody else is that one by now: the profile has the other's id.
+        """
+        found = self._table.places(ids)
+        return {one: profile for one, place in found.items() if (profile := place.profile) is not None}
+
+    def upsert(
+        self,
+        identifiers: Sequence[Identifier],
+        attributes: Mapping[str, JsonValue],
+        at: datetime,
+        *,
+        alias: bool = False,
+        watched: Collection[str] = (),
+    ) -> str:
         """Stores what was learnt of a person at `at`: of each attribute the newest wins, whatever the order of arrival.
 
-        The person is the one whom the first known identifier points to, else a new one. A phone number becomes E.164 if it can
-        be understood. What is known of their addresses holds for them from now on. Returns the profile's id. Raises Transient
-        if others kept changing the same profile.
+        The person is the one whom the first known identifier points to, else a new one. If the identifiers are said to be an
+        `alias`, all whom they point to are joined. A phone number becomes E.164 if it can be understood. What is known of their
+        addresses holds for them from now on. Of attributes that are `watched` the profile keeps its last changes. Returns the
+        profile's id. Raises Transient if others kept changing the same profile.
         """
         for _ in range(_TRIES):
             owners = self._owners(identifiers)
-            target = next(iter(owners.values()), profile_id(*identifiers[0]))
-            theirs = [one for one in identifiers if owners.get(one, target) == target]
-            person = self._merge(target, theirs, attributes, at)
+            target = next(iter(owners.values()), None) or profile_id(*_founding(identifiers[0]))
+            places = self._table.places([target, *owners.values()])
+            people = {place.id: place for place in places.values()}
+            if alias and len(people) > 1:
+                self._join(people, at)
+                continue
+            place = places[target]
+            theirs = [one for one in identifiers if one not in owners or places[owners[one]].id == place.id]
+            person = self._merge(place, learnt(place.profile or stranger(place.id), theirs, attributes, at, watched), at)
             if person is not None:
-                self._point(theirs, person, at)
-                return target
+                self._point(theirs, person, at, formers={one for one, now in places.items() if now.id == place.id})
+                return person.id
         raise Transient("the profile is being changed by others")
 
-    def _merge(
-        self, target: str, identifiers: Iterable[Identifier], attributes: Mapping[str, JsonValue], at: datetime
-    ) -> Profile | None:
+    def _join(self, people: Mapping[str, Place], at: datetime) -> None:
+        """Joins two of these people, unless others are at it."""
+        one, other, *_ = sorted(people)
+        if join(self._table, people[one], people[other], at + self._retention):
+            self._take_over(people[other], one, at)
+
+    def _take_over(self, gone: Place, person: str, at: datetime) -> None:
+        """Has what somebody was called name the person whom they were joined with. What is left forwards anyway."""
+        was, now = gone.profile, self.get(person)
+        if was is not None and now is not None:
+            self._point(list(was.identifiers.items()), now, at, formers={gone.id})
+
+    def _merge(self, place: Place, new: Profile, at: datetime) -> Profile | None:
         """The person with what was learnt, stored; None if somebody else changed them meanwhile."""
-        old = self.get(target)
-        new = learnt(old or stranger(target), identifiers, attributes, at)
+        old = place.profile
         if new == old:
             return old
-        new = replace(new, suppressions=(*new.suppressions, *self._inherited(old or stranger(target), new)))
+        new = replace(new, suppressions=(*new.suppressions, *self._inherited(old or stranger(place.id), new)))
         columns = columns_of(new)
         texts: dict[str, AttributeValueTypeDef] = {f":c{index}": {"S": text} for index, text in enumerate(columns.values())}
         values: dict[str, AttributeValueTypeDef] = {
@@ -110,8 +158,8 @@ class Profiles:
             ":empty": {"M": {}},
             **({} if new.suppressions else {":expires": self._expiry(at)}),
         }
-        stored, row = self._update(
-            _profile_key(target),
+        stored, row = self._table.update(
+            profile_key(place.id),
             "SET version = :next, crm_ids = if_not_exists(crm_ids, :empty), "
             + ", ".join(f"#c{index} = :c{index}" for index in range(len(columns)))
             + (" REMOVE expires_at" if new.suppressions else ", expires_at = :expires"),
@@ -124,30 +172,33 @@ class Profiles:
     def _inherited(self, old: Profile, new: Profile) -> list[Suppression]:
         """What is known of the addresses that are new to the person."""
         fresh = [channel for channel in ADDRESS_OF if new.address(channel) not in ("", old.address(channel))]
-        rows = self._read([_address_key(channel, new.address(channel)) for channel in fresh])
+        rows = self._table.read([address_key(channel, new.address(channel)) for channel in fresh])
         return [one for row in rows.values() for one in suppressions_of(row) if one not in new.suppressions]
 
     def _expiry(self, at: datetime) -> AttributeValueTypeDef:
         return {"N": str(int((at + self._retention).timestamp()))}
 
-    def _point(self, identifiers: Iterable[Identifier], person: Profile, at: datetime) -> None:
+    def _point(self, identifiers: Iterable[Identifier], person: Profile, at: datetime, formers: Collection[str]) -> None:
         """Has the rows of identifiers and addresses name this person, and keeps them as long as the person is kept.
 
-        An identifier that belongs to somebody else stays theirs; an address can be of several.
+        An identifier that belongs to somebody else, who is not one of the `formers` that the person was, stays theirs; an address
+        can be of several.
         """
-        owned = {_identifier_key(identifier) for identifier in identifiers}
-        addresses = {_address_key(channel, person.address(channel)): channel for channel in ADDRESS_OF if person.address(channel)}
-        rows = self._read([*owned, *addresses])
+        owned = {identifier_key(identifier) for identifier in identifiers}
+        addresses = {address_key(channel, person.address(channel)): channel for channel in ADDRESS_OF if person.address(channel)}
+        rows = self._table.read([*owned, *addresses])
         for key in dict.fromkeys([*owned, *addresses]):
-            row, own = rows.get(key, {}), key in owned
-            if self._is_to_be_written(row, person.id, at, own=own, address=key in addresses):
-                row = self._name(key, person.id, addresses.get(key, ""), at, own=own)
-            if key in addresses:
+            row, address = rows.get(key, {}), key in addresses
+            owner = row["profile_id"]["S"] if "profile_id" in row else ""
+            own = key in owned and owner in ("", person.id, *formers)
+            if self._is_to_be_written(row, person.id, at, own=own and owner != person.id, address=address):
+                row = self._name(key, person.id, at, owner=owner if own else None, address=address)
+            if address:
                 self._hand_down(row, person)
 
     def _is_to_be_written(self, row: Row, person: str, at: datetime, *, own: bool, address: bool) -> bool:
         holders = row.get("holders", {"SS": []})["SS"]
-        if (own and "profile_id" not in row) or (address and person not in holders and len(holders) < _MOST_HOLDERS):
+        if own or (address and person not in holders and len(holders) < _MOST_HOLDERS):
             return True
         theirs = person in holders or row.get("profile_id") == {"S": person}
         return theirs and not suppressions_of(row) and self._ends_soon(row, at)
@@ -155,25 +206,27 @@ class Profiles:
     def _ends_soon(self, row: Row, at: datetime) -> bool:
         return "expires_at" not in row or float(row["expires_at"]["N"]) < (at + self._retention / 2).timestamp()
 
-    def _name(self, key: str, person: str, channel: str, at: datetime, *, own: bool) -> Row:
-        """Writes the person into the row of an identifier, as its owner, or (with a `channel`) as one who has the address."""
+    def _name(self, key: str, person: str, at: datetime, *, owner: str | None, address: bool) -> Row:
+        """Writes the person into the row of an identifier: as its owner, if that is still the `owner` it had (nobody, if empty);
+        and, if it is their `address`, as one who has it.
+        """
+        _, namespace, subject = key.split("#")
+        channel = _CHANNEL_OF.get(namespace, "")
         # With an end; else, as something is known of the address, for good; else, as it became somebody else's, not as its owner.
-        ways = [(own, True), (own, False), (False, False)] if channel else [(True, True)]
+        ways = [(owner is not None, True), (owner is not None, False), (False, False)]
         row: Row = {}
-        for owning, ending in ways:
+        for owning, ending in ways[: 3 if address else 2 if channel else 1]:
+            columns = [suppression_column(channel, cause, subject) for cause in CAUSES] if channel and ending else []
+            conditions = ["(attribute_not_exists(profile_id) OR profile_id IN (:person, :owner))"] * owning
             sets = ["profile_id = :person"] * owning + ["expires_at = :expires"] * ending
-            columns = (
-                [suppression_column(channel, cause, key.rsplit("#", 1)[1]) for cause in CAUSES] if channel and ending else []
-            )
-            conditions = ["(attribute_not_exists(profile_id) OR profile_id = :person)"] * owning
-            done, row = self._update(
+            done, row = self._table.update(
                 key,
-                (f"SET {', '.join(sets)}" if sets else "") + (" ADD holders :people" if channel else ""),
+                (f"SET {', '.join(sets)}" if sets else "") + (" ADD holders :people" if address else ""),
                 " AND ".join([*conditions, *(f"attribute_not_exists(#c{index})" for index in range(len(columns)))]),
                 {f"#c{index}": column for index, column in enumerate(columns)},
                 {
-                    **({":person": {"S": person}} if owning else {}),
-                    **({":people": {"SS": [person]}} if channel else {}),
+                    **({":person": {"S": person}, ":owner": {"S": owner or person}} if owning else {}),
+                    **({":people": {"SS": [person]}} if address else {}),
                     **({":expires": self._expiry(at)} if ending else {}),
                 },
             )
@@ -185,7 +238,7 @@ class Profiles:
         """What became known of an address while it was given to this person holds for them too."""
         for one in suppressions_of(row):
             if one not in person.suppressions:
-                self._mark(_profile_key(person.id), one)
+                self._mark_person(person.id, one)
 
     def suppress(self, profile: str, suppression: Suppression) -> None:
         """Nothing is sent to this person on its channel any more, nor to the address it is about; neither is forgotten.
@@ -195,7 +248,7 @@ class Profiles:
         """
         person = self.get(profile)
         if person is not None and suppression.cause != "bounced":
-            self._mark(_profile_key(profile), replace(suppression, address=""))
+            self._mark_person(person.id, replace(suppression, address=""))
         address = person.address(suppression.channel) if person else ""
         if suppression.address or address:
             self._stop(replace(suppression, address=suppression.address or address_hash(suppression.channel, address)))
@@ -206,26 +259,26 @@ class Profiles:
 
     def suppressions_of(self, channel: str, address: str) -> tuple[Suppression, ...]:
         """What is known of an address."""
-        key = _address_key(channel, address)
-        return suppressions_of(self._read([key]).get(key, {}))
+        key = address_key(channel, address)
+        return suppressions_of(self._table.read([key]).get(key, {}))
 
     def allow(self, channel: str, address: str, at: datetime, source: str, causes: Iterable[Cause] = ("unsubscribed",)) -> None:
         """Lifts what was said of an address, and by those who have it, for these causes before `at`: without more, an opt-in,
         which undoes an unsubscription and nothing else. What is said for the same causes of a time before `at`, but comes later,
         is not taken either.
         """
-        key, subject = _address_key(channel, address), address_hash(channel, address)
+        key, subject = address_key(channel, address), address_hash(channel, address)
         for cause in causes:
             permission = Suppression(channel, cause, "", at, source, subject)
             row = self._lift(key, permission)
             for person in self._people(row, permission):
-                self._lift(_profile_key(person.id), permission)
-                self._lift(_profile_key(person.id), replace(permission, address=""))
+                self._lift_person(person.id, permission)
+                self._lift_person(person.id, replace(permission, address=""))
 
     def _stop(self, suppression: Suppression) -> None:
         row = self._mark(f"identifier#{ADDRESS_OF[suppression.channel]}#{suppression.address}", suppression)
         for person in self._people(row, suppression):
-            self._mark(_profile_key(person.id), suppression)
+            self._mark_person(person.id, suppression)
 
     def _people(self, row: Row, about: Suppression) -> list[Profile]:
         """Those who have the address now, of those whom its row names."""
@@ -234,80 +287,50 @@ class Profiles:
         return [one for one in people if address_hash(about.channel, one.address(about.channel)) == about.address]
 
     def _mark(self, key: str, suppression: Suppression) -> Row:
-        """Writes a suppression into the row of a person, or of an address. Returns the row as it is then; of nobody, nothing."""
+        """Writes a suppression into the row of an address, unless something newer is there. Returns the row as it is then."""
         column, text = column_of(suppression)
-        return self._set_or_lift(key, "SET #column = :text REMOVE expires_at", column, text)
+        return self._table.update(key, _MARK, _NEWEST, *_marking(column, text))[1]
 
     def _lift(self, key: str, permission: Suppression) -> Row:
         column, text = column_of(permission)
-        return self._set_or_lift(key, "SET #allowed = :text REMOVE #column", column, text)
+        return self._table.update(key, _LIFT, _NEWEST, *_marking(column, text))[1]
 
-    def _set_or_lift(self, key: str, update: str, column: str, text: str) -> Row:
-        """Does so unless something newer is there already."""
-        person = key.startswith("profile#")
-        _, row = self._update(
-            key,
-            update + (" ADD version :one" if person else ""),
-            ("attribute_exists(pk) AND " if person else "")
-            + "(attribute_not_exists(#column) OR #column < :text) AND (attribute_not_exists(#allowed) OR #allowed < :text)",
-            {"#column": column, "#allowed": column.replace("suppressed", "allowed", 1)},
-            {":text": {"S": text}, **({":one": {"N": "1"}} if person else {})},
-        )
-        return row
+    def _mark_person(self, profile: str, suppression: Suppression) -> None:
+        self._change_person(profile, _MARK, suppression)
+
+    def _lift_person(self, profile: str, permission: Suppression) -> None:
+        self._change_person(profile, _LIFT, permission)
+
+    def _change_person(self, profile: str, update: str, one: Suppression) -> None:
+        names, values = _marking(*column_of(one))
+        self._table.update_person(profile, f"{update} ADD version :one", _NEWEST, names, {**values, ":one": {"N": "1"}})
 
     def remember_contact(self, profile: str, destination: str, contact_id: str) -> None:
         """Keeps the id of this person's contact in a CRM. Whoever was erased meanwhile has nothing to be remembered."""
-        self._update(
-            _profile_key(profile),
+        self._table.update_person(
+            profile,
             "SET crm_ids.#key = if_not_exists(crm_ids.#key, :value) ADD version :one",
-            "attribute_exists(pk)",
+            "",
             {"#key": destination},
             {":value": {"S": contact_id}, ":one": {"N": "1"}},
         )
 
     def forget_contact(self, profile: str, destination: str, contact_id: str) -> None:
         """Drops the id of a contact that is no longer in the CRM, unless another has been remembered meanwhile."""
-        self._update(
-            _profile_key(profile),
+        self._table.update_person(
+            profile,
             "REMOVE crm_ids.#key",
             "crm_ids.#key = :value",
             {"#key": destination},
             {":value": {"S": contact_id}},
         )
 
-    def _update(
-        self, key: str, update: str, condition: str, names: Mapping[str, str], values: Mapping[str, AttributeValueTypeDef]
-    ) -> tuple[bool, Row]:
-        """Whether the condition held and the row was written, and the row as it is now."""
-        options: dict[str, Any] = {"ConditionExpression": condition} if condition else {}  # boto3's own
-        if names:
-            options["ExpressionAttributeNames"] = names
-        try:
-            answer = self._client.update_item(
-                TableName=self._table,
-                Key={"pk": {"S": key}},
-                UpdateExpression=update,
-                ExpressionAttributeValues=values,
-                ReturnValues="ALL_NEW",
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                **options,
-            )
-        except self._client.exceptions.ConditionalCheckFailedException as refused:
-            found: Row = refused.response.get("Item", {})  # type: ignore[assignment]  # there, as we ask for ALL_OLD
-            return False, found
-        return True, answer["Attributes"]
 
-    def _read(self, keys: Iterable[str]) -> dict[str, Row]:
-        return read_rows(self._client, self._table, keys)
+def _marking(column: str, text: str) -> tuple[dict[str, str], dict[str, AttributeValueTypeDef]]:
+    """The names and values of an update that marks or lifts."""
+    return {"#column": column, "#allowed": column.replace("suppressed", "allowed", 1)}, {":text": {"S": text}}
 
 
-def _profile_key(profile: str) -> str:
-    return f"profile#{profile}"
-
-
-def _identifier_key(identifier: Identifier) -> str:
-    return f"identifier#{identifier[0]}#{identifier_hash(identifier)}"
-
-
-def _address_key(channel: str, address: str) -> str:
-    return _identifier_key((ADDRESS_OF[channel], address))
+def _founding(identifier: Identifier) -> Identifier:
+    """What a new person's id is made of: the same for an address and for its hash."""
+    return ("email_sha256", identifier_hash(identifier)) if identifier[0] == "email" else identifier

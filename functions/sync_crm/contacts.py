@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -47,20 +47,20 @@ class Finder:
         wanted = list(dict.fromkeys(ids))
         known = self.profiles.get_all(wanted)
         found: dict[str, Found] = {one: Nobody("the profile was erased") for one in wanted if one not in known}
-        unknown: list[Profile] = []
-        for profile in known.values():
+        unknown: dict[str, Profile] = {}
+        for one, profile in known.items():
             if self.destination in profile.crm_ids:
-                found[profile.id] = Contact(profile.crm_ids[self.destination], True)
+                found[one] = Contact(profile.crm_ids[self.destination], True)
             else:
-                unknown.append(profile)
+                unknown[one] = profile
         return found | self._look_up(unknown)
 
     def forget(self, profile: str, contact: Contact) -> None:
         """The contact is no longer there: it is to be looked up again."""
         self.profiles.forget_contact(profile, self.destination, contact.id)
 
-    def _look_up(self, profiles: Iterable[Profile]) -> dict[str, Found]:
-        by_id = {profile.id: profile.email.lower() for profile in profiles}
+    def _look_up(self, profiles: Mapping[str, Profile]) -> dict[str, Found]:
+        by_id = {one: profile.email.lower() for one, profile in profiles.items()}
         addresses = list(dict.fromkeys(address for address in by_id.values() if address))
         ids: dict[str, list[str]] = run(self.connector.contacts(addresses), self.send) if addresses else {}
         return {profile: self._only(profile, ids.get(address, [])) for profile, address in by_id.items()}
