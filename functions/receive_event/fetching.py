@@ -10,10 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from typing import TypeVar
 
 from shared.clock import Clock
 from shared.errors import SendbridgeError, Transient
 from shared.exchange import Exchange, Request, Response, run
+
+T = TypeVar("T")
 
 _GOOD = timedelta(hours=24)
 _FAILED = timedelta(minutes=1)
@@ -39,9 +42,9 @@ class Fetcher:
         self._kept: dict[str, _Kept] = {}
         self._minute = (datetime.min.replace(tzinfo=UTC), 0)
 
-    def run(self, exchange: Exchange[None]) -> None:
+    def run(self, exchange: Exchange[T]) -> T:
         """Drives an exchange to its end. Raises what the exchange raises, Transient if something cannot be fetched now."""
-        run(exchange, self._answer)
+        return run(exchange, self._answer)
 
     def _answer(self, request: Request) -> Response:
         now = self._clock()

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from pydantic import JsonValue
 
@@ -31,10 +32,19 @@ from shared.problem import answer, headers_of, method_of, query_of, raw_body, ur
 from shared.queues import MAX_BODY, Queue, as_text, packed
 from shared.trackers import Tracker
 
+T = TypeVar("T")
+
 _WINDOW = 60
 """Seconds over which a limit is kept, at least."""
 _NEVER_TOO_LARGE = MAX_BODY // 10
 """Bytes of a post whose events fit one job in any case: no event becomes ten times as large as it was posted."""
+
+
+class Fetch(Protocol):
+    """What runs an exchange."""
+
+    def __call__(self, exchange: Exchange[T]) -> T:
+        """What it comes to. Raises what the exchange raises, Transient if something cannot be fetched now."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +57,8 @@ class Desk:
     bounds: Bounds
     clock: Clock
     limits: Limits
-    fetch: Callable[[Exchange[None]], None]
-    """Runs what a format has to fetch before it can verify a post."""
+    fetch: Fetch
+    """Runs what a format has to fetch before it can verify a post, or answer it."""
     count: Callable[[str, int, str], None]
     """Is told of each metric: its name, how many, and the tracker."""
 
@@ -67,6 +77,8 @@ def take(event: dict[str, object], tracker: Tracker, desk: Desk) -> dict[str, ob
     """Answers one request. Raises BadRequest, or whatever the queue or what is fetched raises: then nothing is promised."""
     connector, post = TRACKERS.load(tracker.format), _post(event)
     reply = preflight(tracker, connector, post) or connector.greeting(tracker, post) or _silent(connector, post)
+    if isinstance(reply, Generator):
+        reply = desk.fetch(reply)
     if reply is not None:
         return {"statusCode": reply.status, "headers": dict(reply.headers), "body": reply.body}
     check_origin(tracker, post)

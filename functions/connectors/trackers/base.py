@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -57,8 +57,11 @@ class TrackerFormat:
     """Whether a post of which nothing can be used is parked and answered with 202. Else it is refused, so that who wrote it sees
     why; but there are vendors who repeat what is refused, and then switch the webhook off."""
 
-    def greeting(self, tracker: Tracker, post: Post) -> Reply | None:
-        """What to answer a request that brings no events; None if it brings some. Asked before anything is verified."""
+    def greeting(self, tracker: Tracker, post: Post) -> Reply | Exchange[Reply] | None:
+        """What to answer a request that brings no events; None if it brings some. Asked before anything is verified.
+
+        An exchange if something must be fetched before it can be answered.
+        """
         return None
 
     def verify(self, tracker: Tracker, post: Post, clock: Clock) -> Exchange[None] | None:
@@ -85,18 +88,23 @@ class TrackerFormat:
         Raises BadRequest as `listed` does.
         """
         received_at = clock()
-        read: list[Read | None] = []
-        for index, posted in enumerate(self.listed(tracker, post)):
-            try:
-                read.append(self.event(tracker, posted, post, received_at))
-            except Unusable as error:
-                raw = json.dumps(posted)[:_RAW_KEPT]
-                read.append(Rejected(index, error.field[:200], error.reason, raw))
-        return read
+        return each(self.listed(tracker, post), lambda posted: self.event(tracker, posted, post, received_at))
 
     def called(self, tracker: Tracker, name: str) -> str:
         """What an event of this name is called: as the tracker says, else as the format does, else so."""
         return tracker.names.get(name) or self.names.get(name, name)
+
+
+def each(listed: Sequence[JsonValue], event: Callable[[JsonValue], TrackerEvent | None]) -> list[Read | None]:
+    """What `event` makes of each; a Rejected where it raises Unusable."""
+    read: list[Read | None] = []
+    for index, posted in enumerate(listed):
+        try:
+            read.append(event(posted))
+        except Unusable as error:
+            raw = json.dumps(posted)[:_RAW_KEPT]
+            read.append(Rejected(index, error.field[:200], error.reason, raw))
+    return read
 
 
 def one_or_many(body: JsonValue) -> list[JsonValue]:
