@@ -9,7 +9,8 @@ one's own (`proof: header`); captures have the project's key as `api_key` (`proo
 a server captures has neither, and so is of a person.
 
 What is in `$set`, `$set_once` and `person` is of the person, but for names that begin with `$`, which PostHog gives itself. An
-event without `timestamp` happened when we heard of it, as PostHog takes it; without `uuid` it is known by its content.
+event without `timestamp` happened when we heard of it, as PostHog takes it; without `uuid` it is known by its content (and, if it
+has neither, by the minute).
 
 Sources, read 2026-11: "Capture and batch API endpoints", "Anonymous vs identified events", "Identifying users", and the open
 source of posthog-js and of the webhook destination's template.
@@ -36,6 +37,7 @@ from connectors.trackers.base import (
     text_of,
     time_of,
 )
+from connectors.trackers.loose import minute_id
 from connectors.trackers.traits import with_usual_names
 from shared.errors import BadRequest
 from shared.jobs import TrackerEvent
@@ -91,7 +93,7 @@ class _PostHog(TrackerFormat):
         visitor, user, others = _who(name, event, given)
         return made(
             tracker,
-            id=text_of(event.get("uuid") or given.get("$insert_id"), "uuid") or content_id(tracker, posted),
+            id=text_of(event.get("uuid") or given.get("$insert_id"), "uuid") or _made_id(tracker, posted, stamp, received_at),
             name=self.called(tracker, name),
             at=received_at if stamp is None else time_of(stamp, "timestamp"),
             received_at=received_at,
@@ -105,6 +107,10 @@ class _PostHog(TrackerFormat):
 
 
 CONNECTOR = _PostHog()
+
+
+def _made_id(tracker: Tracker, posted: JsonValue, stamp: JsonValue, received_at: datetime) -> str:
+    return minute_id(tracker, posted, received_at) if stamp is None else content_id(tracker, posted)
 
 
 def _who(name: str, event: _Fields, given: _Fields) -> tuple[str | None, str | None, tuple[tuple[str, str], ...]]:
