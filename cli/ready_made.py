@@ -1,10 +1,16 @@
-"""`presets` and `preset`: the vendors' integrations that are ready made, from this release itself."""
+"""`presets` and `preset`: what is ready made, from this release itself: vendors' integrations, and triggers with their templates.
+
+Integrations are of the connectors. Triggers are definitions files beside this one, comments and all.
+"""
 
 from __future__ import annotations
 
 import argparse
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
 
 from cli.apply import as_yaml
 from cli.command import Command, no_arguments, say
@@ -13,31 +19,44 @@ from connectors.esps.base import Preset
 from connectors.presets import presets
 
 _WIDTH = 110
+_TRIGGERS = Path(__file__).with_name("ready")
+
+
+def triggers() -> dict[str, str]:
+    """The definitions files of the triggers, by name."""
+    return {path.stem: path.read_text(encoding="utf-8") for path in sorted(_TRIGGERS.glob("*.yaml"))}
 
 
 def lines() -> Iterator[str]:
-    """A line for each vendor."""
-    found = presets()
-    width = max(map(len, found), default=0)
-    for name, preset in found.items():
-        yield f"{name:<{width}}  {preset.channel:<5}  {preset.title}"
+    """A line for each."""
+    listed = as_json()
+    width = max(len(one["name"]) for one in listed)
+    for one in listed:
+        yield f"{one['name']:<{width}}  {one['kind']:<11}  {one.get('channel', ''):<5}  {one['title']}"
 
 
 def as_json() -> list[dict[str, str]]:
     """The same for programs."""
-    return [
-        {"name": name, "title": preset.title, "channel": preset.channel, "source": preset.source}
+    integrations = [
+        {"name": name, "kind": "integration", "title": preset.title, "channel": preset.channel, "source": preset.source}
         for name, preset in presets().items()
+    ]
+    return integrations + [
+        {"name": name, "kind": "trigger", "title": next(iter(yaml.safe_load_all(text)))["description"], "channel": "email"}
+        for name, text in triggers().items()
     ]
 
 
 def file_of(name: str) -> str:
-    """A vendor's preset as a definitions file. Raises BadInput if there is none."""
-    found = presets()
-    if name not in found:
-        raise BadInput(f"There is no preset {name}; there are: {', '.join(found)}.")
-    comments = "".join(f"{line}\n" for line in _comments(found[name]))
-    return comments + as_yaml({"kind": "integration", "name": name, **found[name].definition})
+    """What is ready made under a name, as a definitions file. Raises BadInput if there is nothing."""
+    integrations, ours = presets(), triggers()
+    if name in ours:
+        return ours[name]
+    if name not in integrations:
+        raise BadInput(f"There is no preset {name}; there are: {', '.join([*integrations, *ours])}.")
+    preset = integrations[name]
+    comments = "".join(f"{line}\n" for line in _comments(preset))
+    return comments + as_yaml({"kind": "integration", "name": name, **preset.definition})
 
 
 def _comments(preset: Preset) -> Iterator[str]:
