@@ -20,6 +20,7 @@ def receive_event(foundation: Foundation) -> Function:
         events_parked_url=events.parked.queue_url,
         state_table=foundation.tables.state.table_name,
         allowed_origins=tuple(environment.allowed_origins),
+        stand_ins=tuple(f"{vendors}={ours}" for vendors, ours in environment.stand_ins.items()),
     )
     function = foundation.function("receive_event", settings)
     for method in ("POST", "GET", "HEAD", "OPTIONS"):  # pixels and challenges, a look whether we are here, browsers

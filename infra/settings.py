@@ -45,6 +45,9 @@ class Environment(_Part):
     Without it, the address that AWS gives."""
     allowed_origins: list[str] = []
     """Origins (`http://10.0.0.5:8080`) that definitions may call besides public https addresses."""
+    stand_ins: dict[str, str] = {}
+    """Origins that are asked instead of hosts which a vendor has fixed, as Adobe that of its public keys
+    (`{"https://static.adobeioevents.com": "https://mirror.example.com"}`): a mirror, or in tests the vendor's sandbox."""
     jwt: Jwt | None = None
     requests_per_second: Annotated[int, Field(ge=1, le=10_000)] = 500
     burst: Annotated[int, Field(ge=1, le=5_000)] = 1000

@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from receive_event.bounds import Bounds
 from receive_event.browsers import cors
-from receive_event.fetching import Fetcher
+from receive_event.fetching import Fetcher, elsewhere
 from receive_event.posting import Desk, take, tracker_of
 from receive_event.settings import Settings
 from shared import aws
@@ -57,7 +57,7 @@ def _sender(settings: Settings) -> Callable[[Request], Response]:
     # Imported here, as few trackers have anything fetched.
     from shared.http import Http  # noqa: PLC0415
 
-    return Http(settings.allowed_origins).send
+    return elsewhere(Http(settings.allowed_origins).send, settings.stand_ins)
 
 
 def answered(event: dict[str, object], desk: Desk) -> dict[str, object]:

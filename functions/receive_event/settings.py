@@ -20,6 +20,8 @@ class Settings(env.Settings):
     events_queue_url: str
     events_parked_url: str
     allowed_origins: tuple[str, ...] = ()
+    stand_ins: tuple[str, ...] = ()
+    """`https://vendor.example=https://mirror.example`: what is asked instead of a host that a vendor has fixed."""
     max_ahead_seconds: int = 86_400
     """How far in the future an event's time may be: clocks are wrong, but not by more than this."""
     max_age_seconds: int = 30 * 86_400

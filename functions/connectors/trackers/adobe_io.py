@@ -140,7 +140,7 @@ class AdobeIo(TrackerFormat):
         if code is None or given is None:
             raise Unusable("type" if code is None else "id", "must be there")
         data = outer.get("data")
-        content = data if isinstance(data, dict) else {} if data is None else {"value": data}
+        content: dict[str, JsonValue] = data if isinstance(data, dict) else {} if data is None else {"value": data}
         return self._any(
             tracker,
             # Two sources may use one id, and a source may not use it twice (CloudEvents 1.0, section 3.1.1).

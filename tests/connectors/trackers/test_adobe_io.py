@@ -21,7 +21,7 @@ from shared.errors import BadRequest, Transient
 from shared.exchange import Request, Response, run
 from shared.jobs import TrackerEvent
 from shared.trackers import Tracker
-from tests.sandbox.trackers.adobe_io import key_path, pem, signed, trigger
+from tests.sandbox.trackers.adobe_signed import key_path, pem, signed, trigger
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 CLIENT, SECRET, ORGANIZATION = "adobe-client-id", "secret-of-adobe", "0123@AdobeOrg"
@@ -113,7 +113,7 @@ def test_what_adobe_signs_is_taken_and_one_key_is_enough() -> None:
 
 
 def test_of_two_signatures_either_will_do() -> None:
-    wrong_first = post(CLOUD).headers | {"x-adobe-digital-signature-1": base64.b64encode(b"x" * 256).decode()}
+    wrong_first = {**post(CLOUD).headers, "x-adobe-digital-signature-1": base64.b64encode(b"x" * 256).decode()}
     verified(Post(wrong_first, json.dumps(CLOUD).encode()))
     # The first key is no longer served; or is not to be had just now; or is no RSA key at all.
     verified(post(CLOUD, keys=(3, 2)))

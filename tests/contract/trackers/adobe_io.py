@@ -15,7 +15,7 @@ from connectors.trackers.adobe_io import KEYS as HOST
 from shared.exchange import Request, Response
 from shared.trackers import Tracker
 from tests.contract.sample import ADDRESS, KEYS, Inbound, Sample, taking
-from tests.sandbox.trackers.adobe_io import MESSAGE, TRIGGER, key_path, pem, signing_key
+from tests.sandbox.trackers.adobe_signed import MESSAGE, TRIGGER, key_path, pem, signing_key
 
 _CLIENT, _SECRET = "adobe-client-id", "secret-of-adobe-client-0123"
 _NUMBERS = {key: number for number, key in enumerate(KEYS, start=1)}
