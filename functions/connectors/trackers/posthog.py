@@ -69,6 +69,11 @@ class _PostHog(TrackerFormat):
         **dict.fromkeys(_ALIASES, "Aliased"),
     }
     write_key = "api_key"
+    setup = (
+        "In PostHog, add the destination HTTP Webhook with the method POST and its own body, to `/v1/events/{name}`.",
+        "Add the header `Authorization` with `Bearer` and a long random value; give the tracker `proof: bearer` and the value.",
+        "A library that posts to a host of one's own needs `proof: write_key`, with the project's API key in `secrets`.",
+    )
 
     def listed(self, tracker: Tracker, post: Post) -> Sequence[JsonValue]:
         """The events of a post. Raises BadRequest (400)."""
@@ -93,7 +98,7 @@ class _PostHog(TrackerFormat):
         visitor, user, others = _who(name, event, given)
         return made(
             tracker,
-            id=text_of(event.get("uuid") or given.get("$insert_id"), "uuid") or _made_id(tracker, posted, stamp, received_at),
+            id=text_of(event.get("uuid", given.get("$insert_id")), "uuid") or _made_id(tracker, posted, stamp, received_at),
             name=self.called(tracker, name),
             at=received_at if stamp is None else time_of(stamp, "timestamp"),
             received_at=received_at,

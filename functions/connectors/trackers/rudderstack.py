@@ -23,6 +23,12 @@ from shared.trackers import Tracker
 
 
 class _RudderStack(Segment):
+    setup = (
+        "In RudderStack, add the destination Webhook with the method POST, and have it post to `/v1/events/{name}`.",
+        "Add a header with a long random value, and give the tracker `proof: header`, its name as `header` and the value in "
+        "`secrets`.",
+    )
+
     def event(self, tracker: Tracker, posted: JsonValue, post: Post, received_at: datetime) -> TrackerEvent | None:
         """One call. Raises Unusable."""
         return super().event(tracker, _unwrapped(posted), post, received_at)

@@ -1,7 +1,9 @@
 """Segment: its webhook destinations, and whoever posts as its HTTP tracking API is posted to.
 
 A body is one call (track, identify, page, screen, group, alias), a JSON array of them (the Actions webhook with batching), or
-`{"batch": [...]}` (the tracking API).
+`{"batch": [...]}` (the tracking API). A track call is called by its `event`; the others are "Identified", "Page Viewed", "Screen
+Viewed", "Group Identified" and "Aliased". What `context.page` says is in the properties, where they say nothing themselves; what
+is known of the person is in the traits, also under our names (`firstName` as `first_name`), and with identify the device's zone.
 
 **What a signature of Segment's is worth.** `X-Signature` is the hexadecimal HMAC-SHA1 of the call under the shared secret. Of a
 batch it covers the first call and nothing else: whoever has one signed call can put any others behind it, and nobody can tell.
@@ -68,6 +70,14 @@ _TOO_MANY = (
 
 class Segment(TrackerFormat):
     """Calls of Segment's specification."""
+
+    setup: tuple[str, ...] = (
+        "In Segment, add the destination Webhooks (Actions), or the classic Webhooks, and have it post to `/v1/events/{name}`.",
+        "Give it a shared secret, put the same into the tracker's `secrets`, and leave batching off, as it covers one event.",
+        "Or, for batches: add a header with a long random value to the action, and give the tracker `proof: header`, its name as "
+        "`header` and the value in `secrets`.",
+        "A library that posts to a host of one's own needs `proof: write_key`, with its write key in `secrets`.",
+    )
 
     def verify(self, tracker: Tracker, post: Post, clock: Clock) -> None:
         """Refuses (401) what none of the tracker's secrets has signed, and any batch of which only the first call can be."""

@@ -101,6 +101,15 @@ class _Shopify(TrackerFormat):
         "customers/update": "Identified",
     }
     forgiving = True
+    setup = (
+        "Subscribe to `carts/create`, `carts/update`, `checkouts/create`, `checkouts/update`, `orders/create`, "
+        "`orders/cancelled`, `customers/create` and `customers/update`, in the app's configuration or under Settings, "
+        "Notifications, Webhooks (JSON), each with `/v1/events/{name}`.",
+        "Put the app's client secret into the tracker's `secrets`, or for webhooks made in the admin pages the store's, which "
+        "stands below their list. Both, if there are both kinds.",
+        "An app of the App Store subscribes to the three compliance topics, too: they are parked for you to see to.",
+        "An abandoned cart is found with a trigger on `Cart Viewed` or `Checkout Started`: Shopify tells of the cart as a whole.",
+    )
 
     def verify(self, tracker: Tracker, post: Post, clock: Clock) -> None:
         """Refuses (401) what none of the tracker's secrets has signed."""
