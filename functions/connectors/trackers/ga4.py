@@ -1,9 +1,8 @@
 """Google Analytics 4: the Measurement Protocol, and the event data of server-side Tag Manager.
 
-A Measurement Protocol post has `client_id` (of an app, `app_instance_id`), `user_id` and up to 25 `events`; its secret is
-the query parameter `api_secret`, so use `proof: query` with `parameter: api_secret`. A tag of a server container that posts
-its event data as JSON has one flat object, or a list of them: `event_name`, `client_id`, `user_id`, `page_location`, … Let
-it bring a key in a header or in the URL.
+A Measurement Protocol post has `client_id` (of an app, `app_instance_id`), `user_id` and up to 25 `events`. A tag of a
+server container that posts its event data as JSON has one flat object, or a list of them: `event_name`, `client_id`,
+`user_id`, `page_location`, …
 
 GA4's events have no ids. A `purchase` is known by its `transaction_id`. Any other id is made of all that is posted of the
 event; where it says neither `timestamp_micros` nor `event_id` nor `x-ga-request_count`, the minute in which it came counts
@@ -107,6 +106,14 @@ class _Ga4(TrackerFormat):
             "view_promotion": "Promotion Viewed",
             "select_promotion": "Promotion Clicked",
         }
+    )
+
+    setup = (
+        "Analytics itself posts nothing: have what feeds it post here as well.",
+        "A server that uses the Measurement Protocol: the same post to `/v1/events/{name}?api_secret=KEY`. Give the tracker "
+        "`proof: query`, `parameter: api_secret` and the key in `secrets`.",
+        "A server container of Tag Manager: add a tag that posts all event data as JSON, with a long random value in a header; "
+        "give the tracker `proof: header`.",
     )
 
     def listed(self, tracker: Tracker, post: Post) -> Sequence[JsonValue]:

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from pydantic import JsonValue
 
+from connectors.base import Post
 from shared.clock import iso
 from shared.ids import digest
 from shared.trackers import Tracker
@@ -22,6 +23,11 @@ def minute_id(tracker: Tracker, posted: JsonValue, received_at: datetime) -> str
     Nothing better is left: the same content may well happen again, and a repeated post seldom comes later than that.
     """
     return digest("event", tracker.name, json.dumps(posted, sort_keys=True), iso(received_at)[:16])
+
+
+def asked(tracker: Tracker, post: Post) -> dict[str, JsonValue]:
+    """The parameters of a post's URL, as an event; but not the key that proves who posts."""
+    return {name: value for name, value in post.query.items() if tracker.proof != "query" or name != tracker.parameter}
 
 
 def number_of(value: JsonValue) -> JsonValue:

@@ -1,9 +1,7 @@
-"""Matomo's tracking HTTP API, which Piwik PRO's is alike: point `setTrackerUrl`, an SDK or a second `MatomoTracker` here.
+"""Matomo's tracking HTTP API, which Piwik PRO's is alike.
 
 A post is `{"requests": ["?idsite=1&rec=1&…", …]}`, or the parameters of one request as a form or in the URL. With `proof:
-vendor` it has to bring a secret of the tracker as `token_auth`: in the URL, in the form, or beside `requests`. What a
-browser sends has none: let such a tracker use `proof: none` with `origins` and a `limit`, or `query` with a key in the URL
-that it posts to.
+vendor` it has to bring a secret of the tracker as `token_auth`: in the URL, in the form, or beside `requests`.
 
 There are no event ids. One is made of the parameters, without the token. If they have neither a time (`cdt`) nor what is
 random for each request (`rand`, or `r` from browsers), the minute in which they came counts as well: the same again within
@@ -28,7 +26,7 @@ from pydantic import JsonValue
 from connectors.base import Post
 from connectors.bodies import parsed
 from connectors.trackers.base import TrackerFormat, Unusable, bounded, content_id, made, text_of, unix_time_of
-from connectors.trackers.loose import minute_id, number_of, renamed, with_products
+from connectors.trackers.loose import asked, minute_id, number_of, renamed, with_products
 from shared.clock import Clock
 from shared.errors import BadRequest
 from shared.jobs import TrackerEvent
@@ -109,6 +107,12 @@ class _Matomo(TrackerFormat):
         "content_impression": "Content Viewed",
         "page": "Page Viewed",
     }
+    setup = (
+        "In a page, add a second tracker beside Matomo's own, `_paq.push(['addTracker', 'https://HOST/v1/events/{name}', ID])`, "
+        "and give ours `proof: none` with `origins` and a `limit`.",
+        "A server or an SDK: give it `https://HOST/v1/events/{name}` as Matomo's address and a `token_auth` of 32 random "
+        "characters, and put those into the tracker's `secrets` (`proof: vendor`).",
+    )
     methods = ("POST", "GET")
     write_key = _TOKEN
     forgiving = True  # the SDKs keep a batch that is refused, and post it again for ever
@@ -126,13 +130,18 @@ class _Matomo(TrackerFormat):
             requests = body.get("requests") if isinstance(body, dict) else None
             if not isinstance(requests, list):
                 raise BadRequest("must be a list of query strings", field="requests")
-            return [_without_token(one) for one in bounded(requests)]
-        return [_without_token(_form(post) or dict(post.query))]
+            return [_parameters(one) for one in bounded(requests)]
+        request = _without_token(_form(post) or asked(tracker, post))
+        if "idsite" not in request:
+            raise BadRequest('must be {"requests": [...]}, or the parameters of one request', field="body")
+        return [request]
 
     def event(self, tracker: Tracker, posted: JsonValue, post: Post, received_at: datetime) -> TrackerEvent:
         """One request. Raises Unusable."""
         if not isinstance(posted, dict):
             raise Unusable("request", "must be a query string, as ?idsite=1&rec=1&url=…")
+        if "idsite" not in posted:
+            raise Unusable("idsite", "must be there")
         dated = posted.get("cdt")
         known = dated or posted.get("rand") or posted.get("r")
         return made(
@@ -256,9 +265,12 @@ def _decoded(text: str) -> str:
     return unquote_plus(text) if "%" in text or "+" in text else text
 
 
-def _without_token(request: JsonValue) -> JsonValue:
-    """A request's parameters; what is no request stays what it is."""
+def _parameters(request: JsonValue) -> JsonValue:
+    """A request's parameters, without its token; what is no request stays what it is."""
     params = _query(request) if isinstance(request, str) else request
-    if isinstance(params, dict):
-        params.pop(_TOKEN, None)
+    return _without_token(params) if isinstance(params, dict) else params
+
+
+def _without_token(params: _Params) -> _Params:
+    params.pop(_TOKEN, None)
     return params

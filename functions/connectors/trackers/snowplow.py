@@ -1,10 +1,7 @@
 """Snowplow: what its trackers post to a collector, and enriched events as Snowbridge and others forward them.
 
-A tracker posts `payload_data` (`tp2`) to a path that can be set: `postPath: '/v1/events/NAME'` of the web trackers with our
-host as the collector, `customPostPath` of the mobile ones. One whose path cannot be set needs a proxy in front that rewrites
-`/com.snowplowanalytics.snowplow/tp2`. Enriched events are JSON in the shape of the Analytics SDKs, one or a list. Nothing is
-signed: the proof is `header` (`customHeaders`, `requestHeaders`), `basic`, `query`, or `none` with `origins` and a `limit`;
-for browsers also `withCredentials: false`. The collector's pixel (GET) is not taken: set `eventMethod: 'post'`.
+Trackers post `payload_data` (`tp2`), or ask for the pixel (GET). Enriched events are JSON in the shape of the Analytics
+SDKs, one or a list. Nothing is signed.
 
 An event's id is `eid`, or `event_id` with `event_fingerprint`; its time is `ttm`, else `dtm`; of enriched ones
 `true_tstamp`, else `derived_tstamp`, as the collector's clock has mended it. The visitor is `duid` (`domain_userid`), else
@@ -44,7 +41,7 @@ from connectors.trackers.base import (
     time_of,
     unix_time_of,
 )
-from connectors.trackers.loose import minute_id, number_of, renamed, with_products
+from connectors.trackers.loose import asked, minute_id, number_of, renamed, with_products
 from connectors.trackers.self_describing import by_schema, decoded, objects_of, schema_of
 from shared.errors import BadRequest
 from shared.jobs import TrackerEvent
@@ -196,10 +193,21 @@ class _Snowplow(TrackerFormat):
             "screen_view": "Screen Viewed",
         }
     )
+    setup = (
+        "Tell the tracker `https://HOST/v1/events/{name}` as its collector: the path that it puts behind that is passed over. "
+        "One that only takes a host has a setting for the path: `postPath` of the web trackers, `customPostPath` of the mobile ones.",
+        "A tracker in a browser: `proof: none` with `origins` and a `limit`, and `withCredentials: false` in its configuration.",
+        "Others: put a long random value into `customHeaders` (web) or `requestHeaders` (mobile), with `proof: header` here.",
+        "To forward enriched events, let Snowbridge's HTTP target post them as JSON, with Basic authorisation (`proof: basic`) "
+        "or a header (`proof: header`).",
+    )
+    methods = ("POST", "GET")
     forgiving = True  # a collector answers 200 to whatever it is sent, and who forwards to one repeats what is refused
 
     def listed(self, tracker: Tracker, post: Post) -> Sequence[JsonValue]:
         """The events of a payload, or enriched events. Raises BadRequest (400)."""
+        if post.method == "GET":
+            return [asked(tracker, post)]
         body = parsed(post.body)
         if not isinstance(body, dict) or "schema" not in body:
             return bounded(one_or_many(body))
