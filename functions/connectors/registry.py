@@ -40,6 +40,7 @@ TRACKERS: Family[TrackerFormat] = Family(
     "tracker",
     {
         "standard_webhooks": "connectors.trackers.standard_webhooks:CONNECTOR",
+        "json": "connectors.trackers.any_json:CONNECTOR",
         "adobe_io": "connectors.trackers.adobe_io:CONNECTOR",
         "segment": "connectors.trackers.segment:CONNECTOR",
         "rudderstack": "connectors.trackers.rudderstack:CONNECTOR",

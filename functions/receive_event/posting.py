@@ -36,8 +36,6 @@ T = TypeVar("T")
 
 _WINDOW = 60
 """Seconds over which a limit is kept, at least."""
-_NEVER_TOO_LARGE = MAX_BODY // 10
-"""Bytes of a post whose events fit one job in any case: no event becomes ten times as large as it was posted."""
 
 
 class Fetch(Protocol):
@@ -135,8 +133,7 @@ def _queued(connector: TrackerFormat, tracker: Tracker, post: Post, desk: Desk) 
     if rejected and not taken and not connector.forgiving:
         raise _nothing_taken(rejected)
     if taken:
-        small = len(post.body) <= _NEVER_TOO_LARGE
-        desk.queue.send_all([EventsJob.model_construct(events=tuple(taken))] if small else _jobs(taken))
+        desk.queue.send_texts(_jobs(taken))
     desk.parked.park_all(_parcels(tracker.name, rejected), desk.clock)
     desk.count("EventsAccepted", len(taken), tracker.name)
     return answer(202, {"accepted": len(taken), "rejected": [_shown(one) for one in rejected]})
@@ -167,10 +164,10 @@ def _shown(one: Rejected) -> dict[str, JsonValue]:
     return {"index": one.index, "field": one.field, "reason": one.reason}
 
 
-def _jobs(events: Sequence[TrackerEvent]) -> Iterator[EventsJob]:
+def _jobs(events: Sequence[TrackerEvent]) -> Iterator[str]:
     """The events in as few jobs as halving makes, each at most `MAX_BODY` bytes: no event alone is larger than that."""
-    job = EventsJob.model_construct(events=tuple(events))
-    if len(events) == 1 or len(as_text(job).encode()) <= MAX_BODY:
+    job = as_text(EventsJob.model_construct(events=tuple(events)))
+    if len(events) == 1 or len(job.encode()) <= MAX_BODY:
         yield job
         return
     middle = len(events) // 2

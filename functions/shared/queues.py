@@ -75,6 +75,10 @@ class Queue:
             ]
         )
 
+    def send_texts(self, texts: Iterable[str]) -> None:
+        """Sends bodies that are written out already (by `as_text`), ten a request. Raises Transient if SQS refused any."""
+        self._send([{"Id": str(i), "MessageBody": text} for i, text in enumerate(texts)])
+
     def park_all(self, items: Iterable[tuple[str, str]], clock: Clock) -> None:
         """Parks raw bodies, each with its reason, ten a request. Raises Transient if SQS refused any."""
         self._send(

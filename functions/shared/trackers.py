@@ -52,7 +52,7 @@ Mapped = Source | Each | Constant
 
 
 class Mapping(Part):
-    """From any JSON to tracker events: where each value is. For the format `json`."""
+    """From any JSON to tracker events: where each value is. For the format `json`, and for the data of `cloudevents`."""
 
     events: Path | Literal[""] = ""
     """Where the list of events is; empty if the body is the list, or one event. Other paths are within an event; those that begin
@@ -70,6 +70,12 @@ class Mapping(Part):
     properties: Path | Annotated[dict[Column, Mapped], Field(max_length=200)] = "properties"
     """The object that they are, or each of them."""
     traits: Path | Annotated[dict[Column, Mapped], Field(max_length=100)] = "traits"
+
+    @model_validator(mode="after")
+    def _is_named(self) -> Mapping:
+        if isinstance(self.name, Constant) and not (isinstance(self.name.value, str) and 0 < len(self.name.value) <= 200):
+            raise ValueError("a name of 1 to 200 characters where name has a value")
+        return self
 
 
 class Journal(Part):
@@ -108,6 +114,7 @@ class Tracker(Definition):
     names: Annotated[dict[EventName, EventName], Field(max_length=500)] = Field(default_factory=dict)
     """What the format's event names are to be called, over what the format does by itself."""
     mapping: Mapping | None = None
+    """For the formats `json`, where it is required, and `cloudevents`, where it is about the data of an event."""
     client_id: Annotated[str, StringConstraints(max_length=100)] = ""
     """For the format `adobe_io`: the client id that posts must be addressed to."""
     identifiers: Annotated[dict[Column, Source], Field(max_length=10)] = Field(default_factory=dict)
@@ -121,14 +128,16 @@ class Tracker(Definition):
     def _fits(self) -> Tracker:
         if self.proof == "vendor" and self.format not in SIGNED_BY_THEMSELVES:
             raise ValueError(
-                f"proof to be given, as {self.format} signs nothing itself: hmac, basic, bearer, header, query or none"
+                f"proof to be given, as {self.format} signs nothing itself: hmac, basic, bearer, header, query, write_key or none"
             )
         if self.proof != "none" and not self.secrets and not (self.format == "adobe_io" and self.proof == "vendor"):
             raise ValueError("secrets with at least one, or proof: none")
         if self.proof == "none" and self.secrets:
             raise ValueError("no secrets, as proof is none")
-        if (self.format == "json") != (self.mapping is not None):
-            raise ValueError("mapping with format json, and only with that")
+        if self.format == "json" and self.mapping is None:
+            raise ValueError("mapping, as the format is json")
+        if self.format not in ("json", "cloudevents") and self.mapping is not None:
+            raise ValueError("mapping with the formats json and cloudevents only")
         if self.format != "adobe_io" and (self.client_id or self.journal or self.identifiers):
             raise ValueError("client_id, identifiers and journal with format adobe_io only")
         if self.format == "adobe_io" and self.proof == "vendor" and not self.client_id:

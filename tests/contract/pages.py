@@ -45,7 +45,7 @@ _STATUSES = (200, 301, 400, 401, 403, 404, 405, 408, 409, 412, 413, 422, 425, 42
 def pages() -> dict[str, str]:
     """Every page by its file name."""
     rows = [(family.kind, name) for family in FAMILIES for name in family.rows]
-    return {"README.md": _index(rows), **{_file(row): _page(row) for row in rows}}
+    return {"README.md": _index(rows), **{_file(row): page(row) for row in rows}}
 
 
 def write() -> None:
@@ -69,7 +69,8 @@ def _index(rows: list[Row]) -> str:
     return f"{_GENERATED}\n\n# Connectors\n\n{table}\n"
 
 
-def _page(row: Row) -> str:
+def page(row: Row) -> str:
+    """The page of one connector."""
     of = sample(row)
     parts = [
         _GENERATED,

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pytest
 
 from connectors.registry import ESPS, TRACKERS
-from tests.contract.pages import FOLDER, pages
+from tests.contract.pages import FOLDER, page, pages
 from tests.contract.registered import ROWS, Row, each_row, sample
 
 
@@ -29,7 +29,7 @@ def _fields(row: Row) -> Iterable[str]:
 
 @each_row()
 def test_a_page_names_every_field_and_no_secret(row: Row) -> None:
-    text = pages()[f"{row[0].lower()}_{row[1]}.md"]
+    text = page(row)
     preset = ESPS.load(row[1]).preset if row[0] == "ESP" else None
     fields = [f"\n{field}:" for field in preset.definition] if preset else map("| `{}` |".format, _fields(row))
     if row[0] == "tracker" and row[1] != "standard_webhooks":
