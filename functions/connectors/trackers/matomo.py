@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from urllib.parse import unquote_plus
+from urllib.parse import unquote_to_bytes
 
 from pydantic import JsonValue
 
@@ -262,7 +262,9 @@ def _query(text: str) -> _Params:
 
 
 def _decoded(text: str) -> str:
-    return unquote_plus(text) if "%" in text or "+" in text else text
+    # As `unquote_plus`, which looks for other encodings and takes twice as long.
+    text = text.replace("+", " ")
+    return unquote_to_bytes(text).decode(errors="replace") if "%" in text else text
 
 
 def _parameters(request: JsonValue) -> JsonValue:

@@ -20,9 +20,9 @@ Source: Snowplow's tracker protocol, enriched event and Analytics SDK pages, the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
+from typing import NamedTuple
 
 from pydantic import JsonValue
 
@@ -154,16 +154,15 @@ _ORDERS = {
 """Of the e-commerce entities beside the products."""
 
 
-@dataclass(frozen=True)
-class _Told:
+class _Told(NamedTuple):
     """What an event says, whichever way it came."""
 
     kind: str
     vendor: str = _VENDOR
     name: str = ""
     """Of the schema of a self-describing event, and its data."""
-    data: _Fields = field(default_factory=dict)
-    contexts: _Fields = field(default_factory=dict)
+    data: Mapping[str, JsonValue] = MappingProxyType({})
+    contexts: Mapping[str, JsonValue] = MappingProxyType({})
     """Lists of entities, each under the name that it has in enriched events."""
 
     def entities(self, name: str) -> list[_Fields]:
@@ -195,7 +194,7 @@ class _Snowplow(TrackerFormat):
     )
     setup = (
         "Tell the tracker `https://HOST/v1/events/{name}` as its collector: the path that it puts behind that is passed over. "
-        "One that only takes a host has a setting for the path: `postPath` of the web trackers, `customPostPath` of the mobile ones.",
+        "One that takes a host alone has a setting for the path: `postPath` of the web trackers, `customPostPath` of the mobile.",
         "A tracker in a browser: `proof: none` with `origins` and a `limit`, and `withCredentials: false` in its configuration.",
         "Others: put a long random value into `customHeaders` (web) or `requestHeaders` (mobile), with `proof: header` here.",
         "To forward enriched events, let Snowbridge's HTTP target post them as JSON, with Basic authorisation (`proof: basic`) "
