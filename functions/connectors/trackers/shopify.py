@@ -65,6 +65,10 @@ from shared.trackers import Tracker
 
 _Resource = dict[str, JsonValue]
 
+_SIGNED: Mapping[str, Hmac] = {
+    family: Hmac(header=f"{family}hmac-sha256", algorithm="sha256", encoding="base64") for family in ("shopify-", "x-shopify-")
+}
+
 _RESOURCES: Mapping[str, str] = {"orders": "gid://shopify/Order/", "customers": "gid://shopify/Customer/"}
 
 _FOR_PEOPLE: Mapping[str, str] = {
@@ -113,8 +117,8 @@ class _Shopify(TrackerFormat):
 
     def verify(self, tracker: Tracker, post: Post, clock: Clock) -> None:
         """Refuses (401) what none of the tracker's secrets has signed."""
-        how = Hmac(header=_family(post) + "hmac-sha256", algorithm="sha256", encoding="base64")
-        verify_hmac(post.headers, post.body, (secret.get_secret_value() for secret in tracker.secrets), how, clock)
+        secrets = (secret.get_secret_value() for secret in tracker.secrets)
+        verify_hmac(post.headers, post.body, secrets, _SIGNED[_family(post)], clock)
 
     def listed(self, tracker: Tracker, post: Post) -> Sequence[JsonValue]:
         """The resource. Raises BadRequest (400) if the body is none."""

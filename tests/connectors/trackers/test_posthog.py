@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -135,3 +136,9 @@ def test_retries_are_the_same_event(shop: Site, posthog: PostHog) -> None:
     with failing(shop, 1, 302):
         assert [one.status_code for one in posthog.delivered(posthog.captured("x"))] == [302, 202]
     assert len(shop.events) == 1
+
+
+def test_the_sample_is_an_event_and_its_person() -> None:
+    [event] = site(format="posthog", proof="none").take(Post({}, Path("events/receive_event/posthog.json").read_bytes()))
+    assert isinstance(event, TrackerEvent)
+    assert (event.anonymous_id, event.user_id, event.traits) == ("browser-1", "ada", {"email": "ada@example.com"})

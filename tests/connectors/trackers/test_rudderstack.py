@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
+from connectors.base import Post
 from shared.clock import from_iso
+from shared.jobs import TrackerEvent
 from tests.connectors.trackers.posting import Site, failing, site
 from tests.sandbox.trackers.rudderstack import RudderStack
 
@@ -75,3 +79,9 @@ def test_retries_are_the_same_event(shop: Site, rudder: RudderStack) -> None:
         assert [one.status_code for one in rudder.post([rudder.call("track", event="x", userId="u1")])] == [429, 202]
     assert shop.posts[0].body == shop.posts[1].body
     assert len(shop.events) == 1
+
+
+def test_the_sample_is_a_call() -> None:
+    [event] = site(format="rudderstack", proof="none").take(Post({}, Path("events/receive_event/rudderstack.json").read_bytes()))
+    assert isinstance(event, TrackerEvent)
+    assert (event.name, event.user_id, event.traits["first_name"]) == ("Product Added", "ada", "Ada")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from connectors.base import Post
 from shared.clock import from_iso
 from shared.errors import BadRequest
+from shared.jobs import TrackerEvent
 from tests.connectors.trackers.posting import NOW, Site, failing, site
 from tests.sandbox.trackers.segment import Segment
 from tests.sandbox.trackers.sending import stringified
@@ -214,3 +216,9 @@ def test_names_of_the_tracker_go_first(segment: Segment) -> None:
     sender = Segment("https://hooks.example", clock=shop.clock, client=shop.client)
     sender.batch([sender.call("track", event="Purchase", userId="u1"), sender.call("page", userId="u1")])
     assert [one.name for one in shop.events] == ["Order Completed", "Seen"]
+
+
+def test_the_sample_is_three_calls() -> None:
+    shop = site(format="segment", proof="none")
+    read = shop.take(Post({}, Path("events/receive_event/segment.json").read_bytes()))
+    assert [one.name for one in read if isinstance(one, TrackerEvent)] == ["Page Viewed", "Identified", "Product Added"]

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from connectors.base import Post
 from shared.clock import from_iso
 from shared.errors import BadRequest
+from shared.jobs import TrackerEvent
 from tests.connectors.trackers.posting import NOW, Site, failing, site
 from tests.sandbox.trackers.shopify import COMPLIANCE, Shopify
 
@@ -237,3 +239,10 @@ def test_a_large_order_stays_small(site_: Site, shop: Shopify) -> None:
     shop.emit("orders/create", shop.order("c1", [shop.line(number, "Lamp", "1.00") for number in range(300)]))
     assert len(site_.event.model_dump_json()) < len(site_.posts[0].body) * 0.8
     assert site_.event.at == from_iso("2026-11-21T12:00:00Z")
+
+
+def test_the_sample_is_a_cart() -> None:
+    body = Path("events/receive_event/shopify.json").read_bytes()
+    [event] = site(format="shopify", proof="none").take(Post({"x-shopify-topic": "carts/update"}, body))
+    assert isinstance(event, TrackerEvent)
+    assert (event.name, event.anonymous_id, len(event.properties["products"])) == ("Cart Viewed", "c1-7f0c2a9e", 1)  # type: ignore[arg-type]
