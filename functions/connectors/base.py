@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from shared.intake import Rejected
 from shared.jobs import TrackerEvent
+
+__all__ = ["MAX_EVENTS", "Post", "Read", "Rejected"]
 
 MAX_EVENTS = 5_000
 """Events in one post: more could not be answered one by one."""
@@ -24,16 +27,6 @@ class Post:
     method: str = "POST"
     query: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
     """The parameters of its URL."""
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """One event of a post that cannot be taken: its position, the field, what was expected there, and the event as text."""
-
-    index: int
-    field: str
-    reason: str
-    raw: str = dataclasses.field(repr=False)
 
 
 Read: TypeAlias = TrackerEvent | Rejected

@@ -9,12 +9,12 @@ from typing import cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from receive_event.bounds import Bounds
 from receive_event.browsers import cors
 from receive_event.fetching import Fetcher, elsewhere
 from receive_event.posting import Desk, take, tracker_of
 from receive_event.settings import Settings
 from shared import aws
+from shared.bounds import Bounds
 from shared.catalogue import Definitions
 from shared.clock import utc_now
 from shared.errors import BadRequest, Misconfigured, Transient

@@ -6,30 +6,27 @@ answer. Whoever gets no 202 posts again, and repeats change nothing further on.
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from pydantic import JsonValue
-
-from connectors.base import Post, Read, Rejected
+from connectors.base import Post, Rejected
 from connectors.bodies import LARGEST_POST, unzipped
 from connectors.registry import TRACKERS
 from connectors.trackers.base import Reply, TrackerFormat
 from connectors.trackers.proving import prove
-from receive_event.bounds import Bounds
 from receive_event.browsers import check_origin, preflight
+from shared.bounds import Bounds
 from shared.catalogue import Catalogue
 from shared.clock import Clock
 from shared.errors import BadRequest
 from shared.exchange import Exchange
 from shared.fields import Limit
-from shared.jobs import EventsJob, TrackerEvent
+from shared.intake import jobs, parcels, shown, sorted_out
 from shared.limits import Limits
 from shared.problem import answer, headers_of, method_of, query_of, raw_body, url_of
-from shared.queues import MAX_BODY, Queue, as_text, packed
+from shared.queues import Queue
 from shared.trackers import Tracker
 
 T = TypeVar("T")
@@ -128,57 +125,16 @@ def stretched(limit: Limit) -> Limit:
 
 
 def _queued(connector: TrackerFormat, tracker: Tracker, post: Post, desk: Desk) -> dict[str, object]:
-    taken, rejected = _sorted_out(connector.events(tracker, post, desk.clock), desk)
+    taken, rejected = sorted_out(connector.events(tracker, post, desk.clock), desk.bounds, desk.clock())
     desk.count("EventsRejected", len(rejected), tracker.name)
     if rejected and not taken and not connector.forgiving:
         raise _nothing_taken(rejected)
-    if taken:
-        desk.queue.send_texts(_jobs(taken))
-    desk.parked.park_all(_parcels(tracker.name, rejected), desk.clock)
+    desk.queue.send_texts(jobs(taken))
+    desk.parked.park_all(parcels(tracker.name, rejected), desk.clock)
     desk.count("EventsAccepted", len(taken), tracker.name)
-    return answer(202, {"accepted": len(taken), "rejected": [_shown(one) for one in rejected]})
-
-
-def _sorted_out(read: Sequence[Read | None], desk: Desk) -> tuple[list[TrackerEvent], list[Rejected]]:
-    now = desk.clock()
-    taken: list[TrackerEvent] = []
-    rejected: list[Rejected] = []
-    for index, one in enumerate(read):
-        if one is None:
-            continue
-        if isinstance(one, Rejected):
-            rejected.append(one)
-        elif fault := desk.bounds.fault(one, now):
-            rejected.append(Rejected(index, *fault, one.model_dump_json()[:40_000]))
-        else:
-            taken.append(one)
-    return taken, rejected
+    return answer(202, {"accepted": len(taken), "rejected": [shown(one) for one in rejected]})
 
 
 def _nothing_taken(rejected: Sequence[Rejected]) -> BadRequest:
     faults = tuple((f"events.{one.index}.{one.field}", one.reason) for one in rejected)
     return BadRequest(rejected[0].reason, field=faults[0][0], faults=faults)
-
-
-def _shown(one: Rejected) -> dict[str, JsonValue]:
-    return {"index": one.index, "field": one.field, "reason": one.reason}
-
-
-def _jobs(events: Sequence[TrackerEvent]) -> Iterator[str]:
-    """The events in as few jobs as halving makes, each at most `MAX_BODY` bytes: no event alone is larger than that."""
-    job = as_text(EventsJob.model_construct(events=tuple(events)))
-    if len(events) == 1 or len(job.encode()) <= MAX_BODY:
-        yield job
-        return
-    middle = len(events) // 2
-    yield from _jobs(events[:middle])
-    yield from _jobs(events[middle:])
-
-
-def _parcels(tracker: str, rejected: Sequence[Rejected]) -> Iterator[tuple[str, str]]:
-    """The rejected events as bodies to park, a few in each, with the reason of the first."""
-    # As text within JSON an event may double, and its field and reason stand beside it.
-    for some in packed(rejected, lambda one: 2 * len(one.raw) + 1_000, most=len(rejected)):
-        events: list[JsonValue] = [_shown(one) | {"event": one.raw} for one in some]
-        more = f" (and {len(some) - 1} more)" if len(some) > 1 else ""
-        yield json.dumps({"tracker": tracker, "rejected": events}), f"{some[0].field}: {some[0].reason}{more}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from shared import env
+from shared.bounds import MAX_AGE_SECONDS, MAX_AHEAD_SECONDS
 
 AWS_SERVICES = ("dynamodb", "secretsmanager", "sqs")
 
@@ -22,7 +23,5 @@ class Settings(env.Settings):
     allowed_origins: tuple[str, ...] = ()
     stand_ins: tuple[str, ...] = ()
     """`https://vendor.example=https://mirror.example`: what is asked instead of a host that a vendor has fixed."""
-    max_ahead_seconds: int = 86_400
-    """How far in the future an event's time may be: clocks are wrong, but not by more than this."""
-    max_age_seconds: int = 30 * 86_400
-    """How far in the past an event's time may be."""
+    max_ahead_seconds: int = MAX_AHEAD_SECONDS
+    max_age_seconds: int = MAX_AGE_SECONDS

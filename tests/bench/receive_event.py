@@ -171,7 +171,7 @@ def _post(kind: _Kind, body: str) -> dict[str, object]:
 def _mapping(kind: _Kind, body: str) -> Callable[[], object]:
     from connectors.base import Post
     from connectors.registry import TRACKERS
-    from receive_event.bounds import Bounds
+    from shared.bounds import Bounds
     from shared.clock import utc_now
     from shared.jobs import TrackerEvent
     from shared.trackers import Tracker

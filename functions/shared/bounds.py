@@ -10,6 +10,10 @@ from pydantic_core import to_json
 
 from shared.jobs import TrackerEvent
 
+MAX_AHEAD_SECONDS = 86_400
+"""How far in the future an event's time may be: clocks are wrong, but not by more than this."""
+MAX_AGE_SECONDS = 30 * 86_400
+"""How far in the past an event's time may be."""
 MAX_TEXT = 200
 MAX_PROPERTIES = 64 * 1024
 MAX_TRAITS = 16 * 1024

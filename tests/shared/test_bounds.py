@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from receive_event.bounds import Bounds
+from shared.bounds import Bounds
 from shared.jobs import TrackerEvent
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
