@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 
 import httpx
 
@@ -55,14 +56,12 @@ def stringified(value: object) -> str:
 def _number(value: float) -> str:
     if not math.isfinite(value):
         return "null"
-    if value.is_integer() and abs(value) < 1e21:
-        return str(int(value))
-    digits, _, exponent = repr(value).partition("e")
-    if not exponent:
-        return digits
-    if -7 < int(exponent) < 21:
-        return f"{value:.25f}".rstrip("0")
-    return f"{digits}e{'-' if exponent[0] == '-' else '+'}{exponent.lstrip('+-').lstrip('0')}"
+    if value == 0:
+        return "0"
+    shortest = Decimal(repr(value)).normalize()
+    if 1e-6 <= abs(value) < 1e21:
+        return f"{shortest:f}"
+    return f"{shortest:e}"
 
 
 Answering = Callable[[httpx.Request], httpx.Response]
