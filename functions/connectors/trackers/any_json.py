@@ -116,24 +116,29 @@ def reader(mapping: Mapping, called: Callable[[Tracker, str], str]) -> Reader:
 
 
 def _path(path: str) -> Find:
-    if path.startswith(_BODY):
-        inner = _within(path.removeprefix(_BODY))
-        return lambda event, body: inner(body)
-    find = _within(path)
-    return lambda event, body: find(event)
-
-
-def _within(path: str) -> Callable[[JsonValue], JsonValue]:
     """Like `shared.mapping.at`, for one path over and over."""
+    if path.startswith(_BODY):
+        inner = _path(path.removeprefix(_BODY)) if not path.startswith(_BODY * 2) else _deep(path.removeprefix(_BODY).split("."))
+        return lambda event, body: inner(body, body)
     steps = path.split(".")
     if len(steps) == 1:
-        return lambda value: value.get(path) if type(value) is dict else at(value, path)
+        return lambda event, body: event.get(path) if type(event) is dict else at(event, path)
+    return _pair(*steps) if len(steps) == 2 else _deep(steps)
 
-    def find(value: JsonValue) -> JsonValue:
+
+def _pair(first: str, second: str) -> Find:
+    def find(event: JsonValue, body: JsonValue) -> JsonValue:
+        value = event.get(first) if type(event) is dict else at(event, first)
+        return value.get(second) if type(value) is dict else at(value, second)
+
+    return find
+
+
+def _deep(steps: list[str]) -> Find:
+    def find(event: JsonValue, body: JsonValue) -> JsonValue:
+        value = event
         for step in steps:
             value = value.get(step) if type(value) is dict else at(value, step)
-            if value is None:
-                return None
         return value
 
     return find
