@@ -109,12 +109,8 @@ def _write(
     update = "SET " + ", ".join(f"#s{index} = :s{index}" for index in range(len(sets)))
     if removed:
         update += " REMOVE " + ", ".join(f"#r{index}" for index in range(len(removed)))
-    done, _ = table.update(
-        profile_key(place.id),
-        update,
-        "version = :read" if place.row else "attribute_not_exists(pk)",
-        names,
-        {f":s{index}": value for index, value in enumerate(sets.values())}
-        | ({":read": {"N": str(version)}} if place.row else {}),
-    )
-    return done
+    values = {f":s{index}": value for index, value in enumerate(sets.values())}
+    if not place.row:
+        return table.update(profile_key(place.id), update, "attribute_not_exists(pk)", names, values)[0]
+    values[":read"] = {"N": str(version)}
+    return table.update(profile_key(place.id), update, "version = :read", names, values)[0]
