@@ -34,7 +34,7 @@ def match_triggers(foundation: Foundation) -> Function:
     timers.feed(function)
     foundation.every_minute(function)
     rights.read_definitions(foundation, function)
-    function.may("dynamodb:BatchGetItem", "dynamodb:PutItem", on=[tables.visits.table_arn])
+    function.may("dynamodb:BatchGetItem", "dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate", on=[tables.visits.table_arn])
     function.may("dynamodb:Query", on=[f"{tables.visits.table_arn}/index/due"])
     function.may("dynamodb:BatchGetItem", "dynamodb:UpdateItem", on=[tables.profiles.table_arn])
     function.may("dynamodb:UpdateItem", on=[tables.messages.table_arn])

@@ -1,28 +1,39 @@
-"""Queue `timers`: a visit may be due. Its row decides; a timer is only a hint.
+"""Queue `timers`: visitors may be due. Their rows decide; a timer is only a hint.
 
 A decision is written into the row's outbox first, on the condition that the row is still as it was read; then it is sent; then
 the outbox is cleared. The row stays due until then, so after a crash anywhere the next timer, or the sweep, finds the outbox
 and sends the same content under the same ids. Sent twice, it is one message: `send_message` sees to that.
+
+All visitors of a batch are looked at together: their rows are read at once, and so is what their users did elsewhere, who they
+are, and what their messages need; what is decided is written, sent and cleared in batches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from pydantic_core import to_json
 
-from match_triggers.deciding import job_of
+from match_triggers.deciding import job_of, known_events
 from match_triggers.desk import TRIES, Desk
-from match_triggers.exits import fired
-from match_triggers.matching import Episode, episodes, next_due
-from shared.catalogue import Versioned
+from match_triggers.enriching import Pending, finish
+from match_triggers.exits import recall
+from match_triggers.identity import meant
+from match_triggers.keeping import due_at, outlook
+from match_triggers.matching import episodes
+from match_triggers.outcome import Outcome
+from match_triggers.walking import Episode
 from shared.errors import Transient
+from shared.ids import visit_id
 from shared.jobs import MessageJob, TimerJob
-from shared.person import as_snapshot
+from shared.person import Identifier, as_snapshot
 from shared.queues import Batch
-from shared.triggers import Trigger
-from shared.visits import Visit
+from shared.visits import EVERYWHERE, Visit, VisitEvent, in_order
+
+Owners = Mapping[Identifier, str]
+"""To whom identifiers belong."""
 
 _EARLY = timedelta(seconds=2)
 """A timer that comes this much before its deadline is not an old one: clocks differ."""
@@ -30,78 +41,150 @@ _EARLY = timedelta(seconds=2)
 _LARGEST_SNAPSHOT = 16_000
 """Bytes of a profile that travel with a job: with the cart and the events it still fits a queue message."""
 
-_LARGEST_OUTBOX = 160_000
-"""Bytes: what does not fit beside the visit's events waits for its turn, which comes at once."""
-
 
 def fire(batch: Batch[TimerJob], desk: Desk) -> None:
-    """Looks at each visit of a batch once."""
-    records = {record.body.visit_id: record for record in batch.records}
-    rows = desk.visits.read_all(records)
-    due: list[tuple[str, datetime | None]] = []
-    for key, record in records.items():
-        try:
-            due.append((key, _look(rows.get(key), desk, again=record.receives > 1)))
-        except Exception as error:  # one visit's failure, whatever it is, must not touch its neighbours
+    """Looks at each visitor of a batch once. A record is retried if one of its visitors could not be."""
+    looks = _Looks(desk, {key for record in batch.records if record.receives > 1 for key in record.body.visit_ids})
+    looks.at([*dict.fromkeys(key for record in batch.records for key in record.body.visit_ids)])
+    desk.remind(looks.due)
+    for record in batch.records:
+        error = next((looks.failed[key] for key in record.body.visit_ids if key in looks.failed), None)
+        if error is not None:
             batch.settle(record, error)
-    desk.remind(due)
 
 
-def _look(visit: Visit | None, desk: Desk, *, again: bool) -> datetime | None:
-    """Takes and sends the decisions that are due. Returns when the visit is to be looked at next, if that needs a new timer."""
-    for _ in range(TRIES):
-        if visit is None or visit.due_at is None:
-            return None
-        if not visit.outbox and visit.due_at > desk.clock():
-            # Whoever wrote this deadline sent its timer, unless they died in between: this one is of an older deadline. If each
-            # such timer were sent on, an active visitor would gather more of them with every sweep.
-            return visit.due_at if again or visit.due_at <= desk.clock() + _EARLY else None
-        triggers = desk.listening(visit.tracker)
-        ready = visit if visit.outbox else desk.visits.write(_decided(visit, triggers, desk))
-        if ready and ready.outbox:
-            desk.messages.send_all(_with_profiles(ready.outbox, desk))
-            ready = desk.visits.write(_cleared(ready, triggers))
-        if ready:
-            return ready.due_at
-        visit = desk.visits.read(visit.id)
-    raise Transient("the visit is being changed by others")
+class _Looks:
+    """Looks at some visitors' rows."""
+
+    def __init__(self, desk: Desk, again: set[str]) -> None:
+        self._desk, self._again = desk, again
+        self._sent: set[str] = set()
+        self.due: list[tuple[str, datetime | None]] = []
+        """When these are to be looked at next, if that needs a new timer."""
+        self.failed: dict[str, Exception] = {}
+
+    def at(self, keys: Sequence[str]) -> None:
+        """Takes and sends the decisions that are due, of all together; or of each alone, if that fails."""
+        try:
+            self._together(keys)
+        except Exception as error:  # one visitor's failure, whatever it is, must not touch its neighbours
+            if len(keys) == 1:
+                self.failed[keys[0]] = error
+            else:
+                for key in keys:
+                    self.at([key])
+
+    def _together(self, keys: Sequence[str]) -> None:
+        for _ in range(TRIES):
+            rows = self._desk.visits.read_all(keys)
+            keys = self._round([row for row in rows.values() if self._is_due(row)])
+            if not keys:
+                return
+        self.failed |= dict.fromkeys(keys, Transient("the visit is being changed by others"))
+
+    def _is_due(self, visit: Visit) -> bool:
+        if visit.due_at is None:
+            return False
+        if visit.outbox or visit.due_at <= self._desk.clock():
+            return True
+        # Whoever wrote this deadline sent its timer, unless they died in between: this one is of an older deadline. If each
+        # such timer were sent on, an active visitor would gather more of them with every sweep.
+        if visit.id in self._again or visit.due_at <= self._desk.clock() + _EARLY:
+            self.due.append((visit.id, visit.due_at))
+        return False
+
+    def _round(self, visits: Sequence[Visit]) -> list[str]:
+        """Decides about these, and sends what was decided. Returns those that somebody else has changed meanwhile."""
+        elsewhere = self._elsewhere(visits)
+        drafts, jobs = self._decided([visit for visit in visits if not visit.outbox], elsewhere)
+        ready, overtaken = self._written(drafts)
+        sending = [visit for visit in (*visits, *ready) if visit.outbox]
+        self.due += [(visit.id, visit.due_at) for visit in ready if not visit.outbox]
+        self._send(sending, jobs)
+        cleared, late = self._written([self._cleared(visit, elsewhere.get(visit.id, ())) for visit in sending])
+        self.due += [(visit.id, visit.due_at) for visit in cleared]
+        return [*overtaken, *late]
+
+    def _elsewhere(self, visits: Iterable[Visit]) -> dict[str, Sequence[VisitEvent]]:
+        """What each visitor's user did on whatever device or tracker that may end something."""
+        asked = {visit.id: [visit_id(EVERYWHERE, None, user) for user in _users(visit)] for visit in visits}
+        wanted = [key for keys in asked.values() for key in keys]
+        rows = self._desk.visits.read_all(wanted) if wanted else {}
+        found = {one: [event for key in keys if key in rows for event in rows[key].events] for one, keys in asked.items()}
+        return {one: in_order(events) for one, events in found.items() if events}
+
+    def _decided(
+        self, visits: Sequence[Visit], elsewhere: Mapping[str, Sequence[VisitEvent]]
+    ) -> tuple[list[Visit], dict[str, MessageJob]]:
+        """The rows with what is due in their outboxes, or with a later deadline; and the jobs with all that they bring along."""
+        now, desk = self._desk.clock(), self._desk
+        found = {visit.id: self._due(visit, elsewhere.get(visit.id, ()), now) for visit in visits}
+        owners = desk.profiles.owners(visit.identifiers for visit in visits if found[visit.id])
+        pending = {visit.id: [self._pending(visit, episode, owners, now) for episode in found[visit.id]] for visit in visits}
+        finished = iter(finish([one for those in pending.values() for one in those], desk.profiles, desk.entities, now))
+        rows: list[Visit] = []
+        jobs: dict[str, MessageJob] = {}
+        for visit in visits:
+            seen = elsewhere.get(visit.id, ())
+            listening = desk.listening(visit.tracker)
+            outcome = Outcome(visit, listening.listeners, seen, partial(self._job, visit, owners, now), now)
+            outcome.take([(episode, next(finished)) for episode in found[visit.id]])
+            jobs |= {job.message_id: job for job in outcome.jobs}
+            rows.append(outcome.row(partial(outlook, listening=listening, elsewhere=seen)))
+        return rows, jobs
+
+    def _due(self, visit: Visit, elsewhere: Sequence[VisitEvent], now: datetime) -> list[Episode]:
+        found = episodes(visit, self._desk.listening(visit.tracker).listeners, elsewhere)
+        return [episode for episode in found if due_at(visit, episode) <= now]
+
+    def _pending(self, visit: Visit, episode: Episode, owners: Owners, now: datetime) -> Pending:
+        job = self._job(visit, owners, now, episode)
+        return Pending(job, episode.listener.definition, known_events(visit, episode), episode.due_at)
+
+    def _job(self, visit: Visit, owners: Owners, now: datetime, episode: Episode) -> MessageJob:
+        trigger = episode.listener.definition
+        who = meant(owners, visit.identifiers, trigger.identity)
+        return job_of(visit, episode, who, self._desk.versions.of(trigger.integration), now)
+
+    def _written(self, visits: Sequence[Visit]) -> tuple[list[Visit], list[str]]:
+        """Those that are written, and the ids of those that somebody else has changed meanwhile."""
+        written: list[Visit] = []
+        overtaken: list[str] = []
+        for visit, result in zip(visits, self._desk.visits.write_all(visits), strict=True):
+            if isinstance(result, Transient):
+                self.failed[visit.id] = result
+            elif result is None:
+                overtaken.append(visit.id)
+            else:
+                written.append(result)
+        return written, overtaken
+
+    def _send(self, visits: Iterable[Visit], jobs: Mapping[str, MessageJob]) -> None:
+        """Sends what is in their outboxes, and first takes back what that takes back."""
+        sending: list[MessageJob] = []
+        for visit in visits:
+            recall(visit, self._desk)
+            sending += [jobs.get(job.message_id, job) for job in visit.outbox if job.message_id not in self._sent]
+        self._desk.messages.send_all(self._with_profiles(sending))
+        self._sent.update(job.message_id for job in sending)
+
+    def _with_profiles(self, jobs: Sequence[MessageJob]) -> list[MessageJob]:
+        """The jobs, each with the profile as it is now, so that sending need not read it: not those that would grow too large."""
+        lacking = {job.profile_id for job in jobs if job.decided == "send" and job.profile is None and job.profile_id}
+        snapshots = {key: as_snapshot(person) for key, person in self._desk.profiles.get_all(lacking).items()} if lacking else {}
+        small = {key: snapshot for key, snapshot in snapshots.items() if len(to_json(snapshot)) <= _LARGEST_SNAPSHOT}
+        return [
+            job.model_copy(update={"profile": small[job.profile_id]}) if job.profile is None and job.profile_id in small else job
+            for job in jobs
+        ]
+
+    def _cleared(self, visit: Visit, elsewhere: Sequence[VisitEvent]) -> Visit:
+        """The row without what has been sent, due when it is to be looked at next."""
+        sent = visit.model_copy(update={"outbox": (), "recalled": {}})
+        due, attentive_until = outlook(sent, self._desk.listening(visit.tracker), elsewhere)
+        return sent.model_copy(update={"due_at": due, "attentive_until": attentive_until})
 
 
-def _decided(visit: Visit, triggers: Sequence[Versioned[Trigger]], desk: Desk) -> Visit:
-    """The visit with what is due in its outbox; with a later deadline if nothing is due after all."""
-    now = desk.clock()
-    due = [episode for episode in episodes(visit, triggers) if episode.due_at <= now]
-    if not due:
-        return visit.model_copy(update={"due_at": next_due(visit, triggers)})
-    profiles = desk.profiles.find(visit.identifiers)
-    jobs = _fitting([job_of(visit, one, profiles, desk.versions.of(one.trigger.definition.integration), now) for one in due])
-    consumed = _consumed(visit, due[: len(jobs)], desk)
-    return visit.model_copy(update={"outbox": jobs, "consumed": consumed, "fired": fired(visit, jobs, now)})
-
-
-def _with_profiles(jobs: Sequence[MessageJob], desk: Desk) -> list[MessageJob]:
-    """The jobs, each with the profile as it is now, so that sending need not read it: not those that would grow too large."""
-    people = desk.profiles.get_all({job.profile_id for job in jobs if job.decided == "send" and job.profile_id})
-    snapshots = {key: as_snapshot(person) for key, person in people.items()}
-    small = {key: snapshot for key, snapshot in snapshots.items() if len(to_json(snapshot)) <= _LARGEST_SNAPSHOT}
-    return [job.model_copy(update={"profile": small[job.profile_id]}) if job.profile_id in small else job for job in jobs]
-
-
-def _fitting(jobs: Sequence[MessageJob]) -> tuple[MessageJob, ...]:
-    room = _LARGEST_OUTBOX
-    for index, job in enumerate(jobs):
-        room -= len(job.model_dump_json().encode())
-        if room < 0 and index:
-            return tuple(jobs[:index])
-    return tuple(jobs)
-
-
-def _consumed(visit: Visit, decided: Sequence[Episode], desk: Desk) -> dict[str, datetime]:
-    """Through when each trigger has used the visit's events up; triggers that are gone are forgotten."""
-    kept = {name: at for name, at in visit.consumed.items() if name in desk.triggers.all()}
-    return kept | {episode.trigger.definition.name: episode.through for episode in decided}
-
-
-def _cleared(visit: Visit, triggers: Sequence[Versioned[Trigger]]) -> Visit:
-    sent = visit.model_copy(update={"outbox": ()})
-    return sent.model_copy(update={"due_at": next_due(sent, triggers)})
+def _users(visit: Visit) -> list[str]:
+    """What the visitor is called as a user, of whom something may have been done elsewhere."""
+    return [value for namespace, value in visit.identifiers if namespace == "user_id"]

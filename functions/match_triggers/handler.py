@@ -17,6 +17,7 @@ from match_triggers.versions import Versions
 from shared import aws
 from shared.catalogue import Definitions
 from shared.clock import Clock, utc_now
+from shared.entities import Entities
 from shared.jobs import EventsJob, TimerJob
 from shared.ledger import Ledger
 from shared.observe import logger, observed
@@ -80,6 +81,7 @@ def compose(settings: Settings, dynamodb: DynamoDBClient, sqs: SQSClient, clock:
     desk = Desk(
         visits=Visits(dynamodb, settings.visits_table, timedelta(days=settings.visit_days)),
         profiles=Profiles(dynamodb, settings.profiles_table, timedelta(days=settings.profile_days)),
+        entities=Entities(dynamodb, settings.profiles_table),
         ledger=Ledger(dynamodb, settings.messages_table, clock, settings.retention_days * _DAY),
         versions=Versions(dynamodb, settings.definitions_table, clock, settings.definitions_ttl),
         triggers=Definitions(settings.definitions_table, dynamodb, clock, settings.definitions_ttl).catalogue(Trigger),

@@ -6,7 +6,7 @@ import dataclasses
 
 from shared import env
 
-AWS_SERVICES = ("dynamodb", "sqs")
+AWS_SERVICES = ("dynamodb", "s3", "sqs")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,11 +25,13 @@ class Settings(env.Settings):
     timers_queue_url: str
     timers_parked_url: str
     messages_queue_url: str
+    events_bucket: str = ""
+    """Where what trackers told is kept; empty if it is not."""
     profile_days: int
     """Days that a person is kept after the last that was learnt of them."""
     visit_days: int
     """Days that a visit is kept after its last event or deadline."""
     horizon_seconds: int = 90
     """What falls due within this time gets its timer at once: more than the schedule's minute, less than SQS's 15."""
-    sweep_limit: int = 1_000
+    sweep_limit: int = 10_000
     """Visits of one shard that one sweep sends timers for: what is left is found a minute later."""

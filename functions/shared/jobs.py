@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, PlainSerializer
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, PlainSerializer, model_validator
 
 from shared.clock import iso
 from shared.definitions import EngagementType
@@ -54,9 +54,16 @@ class EventsJob(_Job):
 
 
 class TimerJob(_Job):
-    """Queue `timers`: look at this visit, it may be due."""
+    """Queue `timers`: look at these visits, they may be due."""
 
-    visit_id: str
+    visit_ids: tuple[str, ...]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_an_older_release(cls, body: object) -> object:
+        if not isinstance(body, dict) or "visit_id" not in body:
+            return body
+        return {name: value for name, value in body.items() if name != "visit_id"} | {"visit_ids": [body["visit_id"]]}
 
 
 class MessageJob(_Job):
@@ -78,7 +85,7 @@ class MessageJob(_Job):
     """The version that it was decided with: an edit is for what comes after. 0 for the current one."""
     decided_at: Time
     anchor_at: Time
-    """Time of the newest event that the decision knew: the visitor's silence counts from here."""
+    """From when the trigger's wait counts: `wait_seconds` before the deadline."""
     begins_at: Time | None = None
     """Time of the first event that the decision is about: an excluded event since then, however late, cancels the send."""
     valid_until: Time

@@ -49,6 +49,8 @@ class Cart(Part):
     """An event that has the whole cart as a list at `items`: it replaces what was known."""
     items: Path = "products"
     """Where an event has a list of products. An event that adds or removes may have one too; without it, it is one product."""
+    emptied_by: EventName | Literal[""] = "Order Completed"
+    """What is bought is no longer in the cart."""
     key: Path = "product_id"
     quantity: Path = "quantity"
     price: Path = "price"

@@ -24,7 +24,7 @@ def fired(app: App, aws: Aws) -> MessageJob:
     """Ada leaves her cart, and two hours later her trigger fires."""
     app.invoked(aws.delivery("events", arrived(LOGIN, ADDED)))
     aws.clock.at = START + timedelta(hours=2)
-    app.invoked(aws.delivery("timers", TimerJob(visit_id=KEY)))
+    app.invoked(aws.delivery("timers", TimerJob(visit_ids=(KEY,))))
     (body,) = aws.received("messages")
     return MessageJob.model_validate_json(body)
 

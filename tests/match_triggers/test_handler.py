@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from match_triggers import handler
 from match_triggers.handler import App, compose
 from shared.aws import take_calls
+from shared.errors import Transient
 from shared.ids import message_id
 from shared.jobs import EventsJob, MessageJob, TimerJob
 from shared.profiles import Profiles
@@ -29,7 +31,7 @@ def handed(app: App, aws: Aws, *jobs: EventsJob) -> None:
 
 
 def timer_goes_off(app: App, aws: Aws, key: str = KEY) -> None:
-    assert app.invoked(aws.delivery("timers", TimerJob(visit_id=key))) == {"batchItemFailures": []}
+    assert app.invoked(aws.delivery("timers", TimerJob(visit_ids=(key,)))) == {"batchItemFailures": []}
 
 
 def sent(aws: Aws) -> list[MessageJob]:
@@ -69,7 +71,7 @@ def test_an_abandoned_cart_becomes_one_message(app: App, aws: Aws) -> None:
     assert job.message_id == message_id("cart", KEY, ADDED.id)
     assert (job.decided, job.context["cart"]) == ("send", [{"product_id": "lamp", "quantity": 2}])
     assert app.desk.profiles.find([("email", "ada@example.com"), ("user_id", "u1")]) == [job.profile_id]
-    assert (row(app).due_at, row(app).outbox, row(app).consumed) == (None, (), {"cart": ADDED.at})
+    assert (row(app).due_at, row(app).outbox, row(app).consumed) == (None, (), {"cart": ADDED.at + timedelta(hours=1)})
 
 
 def test_what_is_told_of_a_person_is_in_the_profile(app: App, aws: Aws) -> None:
@@ -124,7 +126,7 @@ def test_a_near_deadline_gets_its_timer_at_once_with_its_exact_delay(aws: Aws) -
     while not (timers := aws.received("timers")):
         assert time.monotonic() - started < 10
         time.sleep(0.05)
-    assert timers == [TimerJob(visit_id=KEY).model_dump_json()]
+    assert timers == [TimerJob(visit_ids=(KEY,)).model_dump_json()]
     assert 1.0 < time.monotonic() - started < 5
 
 
@@ -154,11 +156,13 @@ def test_the_sweep_finds_whatever_is_due_soon_or_was_left_behind(app: App, aws: 
     handed(app, aws, arrived(later.model_copy(update={"at": aws.clock()})))
     aws.clock.forward(3600 - 29)
     assert app.invoked({"source": "aws.events"}) == {}
-    woken = {json.loads(body)["visit_id"] for body in aws.received("timers")}
+    timers = [TimerJob.model_validate_json(body) for body in aws.received("timers")]
+    assert len(timers) == 4
+    woken = {visit_id for timer in timers for visit_id in timer.visit_ids}
     assert woken == {f"shop#a#browser-{number}" for number in range(40)}
     aws.clock.forward(10 * 86400)
     app.invoked(json.loads((EVENTS / "sweep.json").read_text()))
-    assert len(aws.received("timers")) == 41
+    assert sum(len(TimerJob.model_validate_json(body).visit_ids) for body in aws.received("timers")) == 41
 
 
 def test_an_outage_later_the_message_is_not_fresher_than_its_deadline(app: App, aws: Aws) -> None:
@@ -204,15 +208,15 @@ def test_a_batch_that_cannot_be_read_at_all_comes_back_after_a_delay_of_its_own(
 def test_two_at_once_lose_nothing(app: App, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another invocation writes the row between our read and our write, for each of the first two tries."""
     rival = compose(settings_of(aws), aws.dynamodb, aws.sqs, aws.clock)
-    writes = type(app.desk.visits).write
+    writes = type(app.desk.visits).write_all
     turns = iter([2, 3])
 
-    def write(self: Any, visit: Visit) -> Visit | None:
+    def write_all(self: Any, visits: Iterable[Visit]) -> list[Visit | Transient | None]:
         if self is app.desk.visits and (second := next(turns, None)):
             handed(rival, aws, arrived(tracker_event("Product Added", second)))
-        return writes(self, visit)
+        return writes(self, visits)
 
-    monkeypatch.setattr(type(app.desk.visits), "write", write)
+    monkeypatch.setattr(type(app.desk.visits), "write_all", write_all)
     handed(app, aws, arrived(ADDED))
     assert [event.id for event in row(app).events] == ["Product Added@1", "Product Added@2", "Product Added@3"]
 
@@ -230,7 +234,7 @@ def test_visitors_who_do_nothing_a_trigger_names_cost_one_read_in_all(counting: 
 def test_a_visit_costs_one_read_and_one_write(counting: App, aws: Aws) -> None:
     for _ in range(2):
         handed(counting, aws, arrived(ADDED, tracker_event("Page Viewed", 2)), arrived(tracker_event("Product Added", 3)))
-    assert calls() == {"dynamodb:BatchGetItem": 2, "dynamodb:PutItem": 1}
+    assert calls() == {"dynamodb:BatchGetItem": 2, "dynamodb:BatchExecuteStatement": 1}
 
 
 def test_through_the_entry_point(counting: App, aws: Aws) -> None:

@@ -23,14 +23,14 @@ def batch(aws: Aws, *bodies: TimerJob | str) -> Batch[TimerJob]:
 
 def failing(errors: dict[str, Exception]) -> object:
     def work(record: Record[TimerJob]) -> None:
-        if record.body.visit_id in errors:
-            raise errors[record.body.visit_id]
+        if record.body.visit_ids[0] in errors:
+            raise errors[record.body.visit_ids[0]]
 
     return work
 
 
 def test_each_record_has_an_outcome_of_its_own(aws: Aws) -> None:
-    jobs = [TimerJob(visit_id=name) for name in ("done", "later", "never", "bug", "wrong")]
+    jobs = [TimerJob(visit_ids=(name,)) for name in ("done", "later", "never", "bug", "wrong")]
     errors: dict[str, Exception] = {
         "later": Transient("503"),
         "never": Permanent("no such contact"),
@@ -39,11 +39,11 @@ def test_each_record_has_an_outcome_of_its_own(aws: Aws) -> None:
     }
     taken = batch(aws, *jobs)
     taken.each(failing(errors))  # type: ignore[arg-type]
-    by_sqs_id = {record.message_id: record.body.visit_id for record in taken.records}
+    by_sqs_id = {record.message_id: record.body.visit_ids[0] for record in taken.records}
     kept = [by_sqs_id[failure["itemIdentifier"]] for failure in taken.response()["batchItemFailures"]]
     assert sorted(kept) == ["bug", "later", "wrong"]
     [parked] = aws.received_messages("timers-parked")
-    assert parked["Body"] == TimerJob(visit_id="never").model_dump_json()
+    assert parked["Body"] == TimerJob(visit_ids=("never",)).model_dump_json()
     assert parked["MessageAttributes"]["reason"]["StringValue"] == "no such contact"
     assert parked["MessageAttributes"]["parked_at"]["StringValue"] == "2026-11-21T12:00:00.000Z"
 
@@ -52,8 +52,8 @@ def test_each_record_has_an_outcome_of_its_own(aws: Aws) -> None:
 def test_a_body_that_cannot_be_read_is_parked_with_its_reason_and_its_neighbour_is_not(aws: Aws, body: str) -> None:
     if not body:
         body = " "
-    taken = batch(aws, body, TimerJob(visit_id="ok"))
-    assert [record.body.visit_id for record in taken.records] == ["ok"]
+    taken = batch(aws, body, TimerJob(visit_ids=("ok",)))
+    assert [record.body.visit_ids[0] for record in taken.records] == ["ok"]
     [parked] = aws.received_messages("timers-parked")
     assert parked["Body"] == body
     assert parked["MessageAttributes"]["reason"]["StringValue"].startswith("unreadable: ")
@@ -62,10 +62,12 @@ def test_a_body_that_cannot_be_read_is_parked_with_its_reason_and_its_neighbour_
 
 def test_sending_many_is_split_and_loses_none(aws: Aws) -> None:
     queue = Queue(aws.sqs, aws.queue("timers"))
-    jobs = [TimerJob(visit_id=f"{n}-" + "x" * (MAX_BODY // 3)) for n in range(8)] + [TimerJob(visit_id=str(n)) for n in range(25)]
+    jobs = [TimerJob(visit_ids=(f"{n}-" + "x" * (MAX_BODY // 3),)) for n in range(8)] + [
+        TimerJob(visit_ids=(str(n),)) for n in range(25)
+    ]
     queue.send_all(jobs)
-    sent = {TimerJob.model_validate_json(text).visit_id for text in aws.received("timers")}
-    assert sent == {job.visit_id for job in jobs}
+    sent = {TimerJob.model_validate_json(text).visit_ids[0] for text in aws.received("timers")}
+    assert sent == {job.visit_ids[0] for job in jobs}
 
 
 def test_a_wait_is_never_shorter_than_the_vendor_asked_for_and_is_spread_out() -> None:
@@ -93,11 +95,11 @@ def test_many_are_parked_each_with_its_reason(aws: Aws) -> None:
 
 
 def test_what_sqs_refuses_in_a_text_is_sent_escaped_and_read_back(aws: Aws) -> None:
-    Queue(aws.sqs, aws.queue("timers")).send(TimerJob(visit_id="a\ufffe\uffffb"))
+    Queue(aws.sqs, aws.queue("timers")).send(TimerJob(visit_ids=("a\ufffe\uffffb",)))
     [body] = aws.received("timers")
     assert "\ufffe" not in body
     assert "\uffff" not in body
-    assert TimerJob.model_validate_json(body).visit_id == "a\ufffe\uffffb"
+    assert TimerJob.model_validate_json(body).visit_ids[0] == "a\ufffe\uffffb"
 
 
 def test_queue_urls_are_read_by_name() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,7 +18,7 @@ def event(name: str, second: float, **changes: object) -> VisitEvent:
 
 
 def visit(**changes: object) -> Visit:
-    return Visit.model_validate({"id": "shop#a#1", "tracker": "shop", "last_at": NOON} | changes)
+    return Visit.model_validate({"id": "shop#a#1", "tracker": "shop", "active": [[NOON, NOON]]} | changes)
 
 
 @pytest.fixture
@@ -36,6 +37,37 @@ def test_a_row_comes_back_as_it_was_written(visits: Visits) -> None:
     assert written == whole.model_copy(update={"version": 1})
     assert visits.read("shop#a#1") == written
     assert visits.read("shop#a#2") is None
+
+
+def test_a_row_of_an_older_release_counts_as_one_visit(aws: Aws, visits: Visits) -> None:
+    last, first = NOON + timedelta(hours=3), event("Product Added", 60)
+    old = {
+        "id": "shop#a#1",
+        "tracker": "shop",
+        "last_at": last.isoformat(),
+        "events": [first.model_dump(mode="json")],
+        "consumed": {"cart": NOON.isoformat()},
+        "due_at": last.isoformat(),
+    }
+    columns = {"pk": {"S": "shop#a#1"}, "visit": {"S": json.dumps(old)}, "version": {"N": "7"}}
+    aws.dynamodb.put_item(TableName=aws.table("visits"), Item=columns)
+    read = visits.read("shop#a#1")
+    assert read is not None
+    assert (read.active, read.last_at, read.attentive_until, read.version) == (((first.at, last),), last, last, 7)
+    assert visits.write(read.model_copy(update={"due_at": None})) is not None
+    again = visits.read("shop#a#1")
+    assert again is not None
+    assert (again.active, again.events, again.due_at) == (read.active, (first,), None)
+
+
+def test_many_are_written_together_each_for_itself(visits: Visits) -> None:
+    overtaken = visits.write(visit(id="shop#a#0"))
+    assert overtaken is not None
+    written = visits.write_all([visit(id=f"shop#a#{number}", due_at=NOON) for number in range(60)])
+    assert [one is None for one in written] == [True, *[False] * 59]
+    again = [one.model_copy(update={"due_at": None}) for one in written if isinstance(one, Visit)]
+    assert all(isinstance(one, Visit) and one.version == 2 for one in visits.write_all(again))
+    assert visits.read("shop#a#59") == again[-1].model_copy(update={"version": 2})
 
 
 def test_only_one_of_two_who_read_the_same_row_writes_it(visits: Visits) -> None:
@@ -70,6 +102,16 @@ def test_a_row_outlives_its_deadline(aws: Aws, visits: Visits) -> None:
     visits.write(visit(due_at=NOON + timedelta(days=30)))
     (row,) = aws.dynamodb.scan(TableName=aws.table("visits"))["Items"]
     assert int(row["expires_at"]["N"]) == int((NOON + timedelta(days=60)).timestamp())
+
+
+def test_a_row_is_kept_as_long_as_somebody_needs_it(aws: Aws, visits: Visits) -> None:
+    visits.write(visit(kept_until=NOON + timedelta(days=400)))
+    visits.write(visit(id="*#u#ada", active=(), events=(event("Order Completed", 0),)))
+    rows = {row["pk"]["S"]: int(row["expires_at"]["N"]) for row in aws.dynamodb.scan(TableName=aws.table("visits"))["Items"]}
+    assert rows == {
+        "shop#a#1": (NOON + timedelta(days=400)).timestamp(),
+        "*#u#ada": (NOON + timedelta(days=30)).timestamp(),
+    }
 
 
 def test_the_shards_share_the_visits_evenly() -> None:
