@@ -11,6 +11,7 @@ import pytest
 from send_message.sending import send_all
 from shared.exchange import Response
 from shared.jobs import MessageJob
+from shared.person import as_snapshot
 from shared.queues import Batch, Queue
 from shared.sends import Slot
 from tests.aws import Aws
@@ -96,3 +97,16 @@ def test_two_functions_at_once_keep_the_cap_together(world: World) -> None:
     sent = [job for job in jobs if (row := world.ledger.read(job.message_id)) and row.status == "sent"]
     assert len(world.esp.requests) == len(sent) == 5
     assert {name for name, slot in slots(world, jobs[0]).items() if slot.state == "taken"} == {job.message_id for job in sent}
+
+
+def test_somebody_who_was_joined_with_another_meanwhile_gets_it_once(world: World) -> None:
+    """The job knows them by the row that forwards by now, as it was before."""
+    names = [("user_id", "guest"), ("user_id", "ada")]
+    guest, ada = world.profiles.upsert(names[:1], {"email": "ada@example.com"}, world.aws.clock()), world.person()
+    before = as_snapshot(world.profiles.get_all([guest, ada])[max(guest, ada)])
+    one = world.profiles.upsert(names, {}, world.aws.clock(), alias=True)
+    job = world.job(profile_id=max(guest, ada)).model_copy(update={"profile": before})
+    assert world.deliver(job) == 1
+    assert again(world, job) == again(world, job) == 0
+    assert len(world.esp.requests) == 1
+    assert world.profiles.get_all([one])[one].sends.keys() == {"m_1"}
