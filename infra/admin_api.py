@@ -29,8 +29,9 @@ def admin_api(foundation: Foundation) -> Function:
     _redrive(foundation, function)
     _examine(foundation, function)
     _try_out(foundation, function)
-    # Suppressions by hand.
-    function.may("dynamodb:BatchGetItem", "dynamodb:UpdateItem", on=[tables.profiles.table_arn])
+    rights.read_recordings(foundation, function)
+    # Suppressions by hand, and rows of custom entities.
+    function.may("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:UpdateItem", on=[tables.profiles.table_arn])
     return function
 
 
@@ -75,6 +76,8 @@ def _settings(foundation: Foundation) -> Settings:
         visits_table=tables.visits.table_name,
         state_table=tables.state.table_name,
         mirror_bucket=tables.mirror.bucket_name,
+        events_bucket=tables.events.bucket_name if tables.events else "",
+        event_days=environment.event_retention_days,
         secret_prefix=environment.prefix,
         base_url=foundation.api.url,
         allowed_origins=tuple(environment.allowed_origins),

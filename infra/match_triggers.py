@@ -19,6 +19,7 @@ def match_triggers(foundation: Foundation) -> Function:
         profiles_table=tables.profiles.table_name,
         visits_table=tables.visits.table_name,
         messages_table=tables.messages.table_name,
+        events_bucket=tables.events.bucket_name if tables.events else "",
         retention_days=environment.message_retention_days,
         profile_days=environment.profile_retention_days,
         visit_days=environment.visit_retention_days,
@@ -38,6 +39,7 @@ def match_triggers(foundation: Foundation) -> Function:
     function.may("dynamodb:Query", on=[f"{tables.visits.table_arn}/index/due"])
     function.may("dynamodb:BatchGetItem", "dynamodb:UpdateItem", on=[tables.profiles.table_arn])
     function.may("dynamodb:UpdateItem", on=[tables.messages.table_arn])
+    rights.keep_recordings(foundation, function)
     rights.work_off(function, events, timers)
     rights.send(function, timers, foundation.messages)
     return function

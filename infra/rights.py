@@ -8,6 +8,8 @@ from infra.job_queue import JobQueue
 
 _COME_AND_GO = "Definitions, and so their secrets and tokens, come and go while the stack stays."
 
+_ONE_PER_BATCH = "There is an object for each batch of events."
+
 _ONE_PER_MESSAGE = "There is an object for each batch of messages."
 
 
@@ -65,6 +67,21 @@ def keep_mirrors(foundation: Foundation, function: Function) -> None:
     """`shared.mirrors`."""
     arns = foundation.tables.mirror.arn_for_objects("")
     function.may_below("s3:PutObject", on=arns, reason=_ONE_PER_MESSAGE)
+
+
+def keep_recordings(foundation: Foundation, function: Function) -> None:
+    """`shared.recordings`, if any are kept."""
+    bucket = foundation.tables.events
+    if bucket is not None:
+        function.may_below("s3:PutObject", on=bucket.arn_for_objects(""), reason=_ONE_PER_BATCH)
+
+
+def read_recordings(foundation: Foundation, function: Function) -> None:
+    """`shared.recordings`: lists them, and lets others read them by URLs that it signs."""
+    bucket = foundation.tables.events
+    if bucket is not None:
+        function.may("s3:ListBucket", on=[bucket.bucket_arn])
+        function.may_below("s3:GetObject", on=bucket.arn_for_objects(""), reason=_ONE_PER_BATCH)
 
 
 def work_off(function: Function, *queues: JobQueue) -> None:

@@ -57,6 +57,8 @@ class Environment(_Part):
     profile_retention_days: Days = 730
     """After the last that was learnt of a person. Opt-outs are kept for good."""
     mirror_retention_days: Days = 90
+    event_retention_days: Annotated[int, Field(ge=0, le=400)] = 14
+    """How long what trackers told is kept as it was told, so that triggers can be tried on it; 0 for not at all."""
     definitions_ttl_seconds: Annotated[int, Field(ge=0, le=30)] = 30
     """How long a function may go on with definitions it has in memory."""
     function_timeout_seconds: Annotated[int, Field(ge=5, le=900)] = 30

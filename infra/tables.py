@@ -1,4 +1,4 @@
-"""The tables and the bucket: a few by lifetime and rights. DynamoDB and S3 encrypt everything at rest."""
+"""The tables and the buckets: a few by lifetime and rights. DynamoDB and S3 encrypt everything at rest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _EXPIRES = "expires_at"
 
 
 class Tables(Construct):
-    """`definitions`, `profiles`, `messages`, `visits`, `state`, and the bucket `mirror`."""
+    """`definitions`, `profiles`, `messages`, `visits`, `state`, and the buckets `mirror` and `events`."""
 
     def __init__(self, scope: Construct, environment: Environment) -> None:
         super().__init__(scope, "tables")
@@ -36,7 +36,10 @@ class Tables(Construct):
             projection_type=dynamodb.ProjectionType.KEYS_ONLY,
         )
         self.state = self._table("state", time_to_live_attribute=_EXPIRES)
-        self.mirror = self._bucket(environment)
+        self.mirror = self._bucket("mirror", environment.mirror_retention_days)
+        days = environment.event_retention_days
+        self.events = self._bucket("events", days) if days else None
+        """What trackers told, to try triggers on; None where nothing of it is kept."""
 
     def by_name(self) -> dict[str, dynamodb.Table]:
         """Every table."""
@@ -56,19 +59,19 @@ class Tables(Construct):
             removal_policy=RemovalPolicy.RETAIN if self._environment.retain else RemovalPolicy.DESTROY,
         )
 
-    def _bucket(self, environment: Environment) -> s3.Bucket:
+    def _bucket(self, name: str, days: int) -> s3.Bucket:
         bucket = s3.Bucket(
             self,
-            "mirror",
+            name,
             encryption=s3.BucketEncryption.S3_MANAGED,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             enforce_ssl=True,
             # CloudFormation cannot delete a bucket that has objects in it; these go by themselves.
             removal_policy=RemovalPolicy.RETAIN,
-            lifecycle_rules=[s3.LifecycleRule(expiration=Duration.days(environment.mirror_retention_days))],
+            lifecycle_rules=[s3.LifecycleRule(expiration=Duration.days(days))],
         )
         accept(
-            bucket, "S1", "Two functions reach the objects, and each access is on the message's trace or in the API's access log."
+            bucket, "S1", "Two functions reach the objects, and what for is on the messages' traces or in the API's access log."
         )
         return bucket
 

@@ -132,11 +132,18 @@ class Aws:
         return self._urls[name]
 
     def mirror_bucket(self) -> str:
-        """The bucket's name, made on first use."""
-        if self.bucket not in self._urls:
-            self._urls[self.bucket] = self.bucket
-            self.s3.create_bucket(Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
-        return self.bucket
+        """The name of the bucket `mirror`, made on first use."""
+        return self._made_bucket(self.bucket)
+
+    def events_bucket(self) -> str:
+        """The name of the bucket `events`, made on first use."""
+        return self._made_bucket(f"events-{self.suffix}")
+
+    def _made_bucket(self, name: str) -> str:
+        if name not in self._urls:
+            self._urls[name] = name
+            self.s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+        return name
 
     def define(self, kind: Kind, **values: object) -> None:
         """Stores a definition as its next version; for a test, its secrets may stay where they are."""

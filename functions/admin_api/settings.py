@@ -19,6 +19,10 @@ class Settings(env.Settings):
     visits_table: str
     state_table: str
     mirror_bucket: str
+    events_bucket: str = ""
+    """Where what trackers told is kept; empty if it is not."""
+    event_days: int = 0
+    """For how long."""
     secret_prefix: str
     base_url: str
     allowed_origins: tuple[str, ...] = ()

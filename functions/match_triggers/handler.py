@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from match_triggers.arrivals import arrive
 from match_triggers.desk import Desk
 from match_triggers.firing import fire
+from match_triggers.recording import Recorder
 from match_triggers.settings import Settings
 from match_triggers.sweeping import sweep
 from match_triggers.versions import Versions
@@ -20,9 +21,10 @@ from shared.clock import Clock, utc_now
 from shared.entities import Entities
 from shared.jobs import EventsJob, TimerJob
 from shared.ledger import Ledger
-from shared.observe import logger, observed
+from shared.observe import count, logger, observed
 from shared.profiles import Profiles
 from shared.queues import Batch, Queue
+from shared.recordings import Recordings
 from shared.triggers import Trigger
 from shared.visits import Visits
 
@@ -42,6 +44,8 @@ class App:
     settings: Settings
     sqs: SQSClient
     desk: Desk
+    recorder: Recorder | None
+    """Keeps what arrived; None where nothing of it is kept."""
 
     def invoked(self, event: dict[str, object]) -> dict[str, object]:
         """Does what the event asks for. What comes from no queue comes from the schedule."""
@@ -51,8 +55,11 @@ class App:
             return {}
         settings = self.settings
         if records and _queue_name(records[0]["eventSourceARN"], ":") == _queue_name(settings.timers_queue_url, "/"):
-            return self._worked_off(event, TimerJob, settings.timers_queue_url, settings.timers_parked_url, fire)
-        return self._worked_off(event, EventsJob, settings.events_queue_url, settings.events_parked_url, arrive)
+            return {**self._worked_off(event, TimerJob, settings.timers_queue_url, settings.timers_parked_url, fire).response()}
+        batch = self._worked_off(event, EventsJob, settings.events_queue_url, settings.events_parked_url, arrive)
+        if self.recorder is not None:
+            self.recorder.record([event for record in batch.done() for event in record.body.events])
+        return {**batch.response()}
 
     def _worked_off(
         self,
@@ -61,7 +68,7 @@ class App:
         queue_url: str,
         parked_url: str,
         work: Callable[[Batch[B], Desk], None],
-    ) -> dict[str, object]:
+    ) -> Batch[B]:
         parked = Queue(self.sqs, parked_url)
         batch = Batch(event, body, client=self.sqs, queue_url=queue_url, parked=parked, clock=self.desk.clock)
         try:
@@ -69,7 +76,7 @@ class App:
         except Exception as error:  # what the whole batch needs: without this it would come back only after its visibility
             for record in batch.records:
                 batch.settle(record, error)
-        return {**batch.response()}
+        return batch
 
 
 def _queue_name(address: str, separator: str) -> str:
@@ -90,7 +97,16 @@ def compose(settings: Settings, dynamodb: DynamoDBClient, sqs: SQSClient, clock:
         clock=clock,
         horizon=timedelta(seconds=settings.horizon_seconds),
     )
-    return App(settings, sqs, desk)
+    return App(settings, sqs, desk, _recorder(settings, clock) if settings.events_bucket else None)
+
+
+def _recorder(settings: Settings, clock: Clock) -> Recorder:
+    # The client of S3 is made when the first events have been worked off: nothing waits for it.
+    return Recorder(
+        lambda: Recordings(aws.hasty_s3(), settings.events_bucket),
+        clock,
+        lambda events: count("EventsNotRecorded", settings.environment, events),
+    )
 
 
 @cache

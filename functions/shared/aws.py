@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import cache
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Literal, cast, overload
 
 import boto3
 from botocore.config import Config
@@ -50,9 +50,21 @@ def client(service: Literal["dynamodb", "s3", "secretsmanager", "sqs"]) -> objec
     return _client(service)
 
 
+def hasty_s3() -> S3Client:
+    """A client of S3 that gives up after two seconds, for what may be left undone."""
+    return cast("S3Client", _client("s3", _HASTE))
+
+
+_HASTE = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 1})
+
+# The URLs that it signs are for the region's own host, and with the present kind of signature: neither is its default.
+_S3 = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
+
+
 @cache
-def _client(service: str) -> object:
-    made = boto3.client(service, config=_CONFIG)  # type: ignore[call-overload]  # one of those above
+def _client(service: str, config: Config | None = None) -> object:
+    own = _CONFIG.merge(_S3) if service == "s3" else _CONFIG
+    made = boto3.client(service, config=own.merge(config) if config else own)  # type: ignore[call-overload]  # one of those above
     made.meta.events.register("before-call.*", _count)
     return made
 

@@ -207,6 +207,10 @@ class Batch(Generic[B]):
         logger.warning("parked", sqs_message=record.message_id, reason=reason)
         self._parked.park(record.raw, reason, self._clock)
 
+    def done(self) -> list[Record[B]]:
+        """The records that do not come back."""
+        return [record for record in self.records if record.message_id not in self._failed]
+
     def response(self) -> dict[str, list[dict[str, str]]]:
         """What Lambda wants back: the ids of the records to keep in the queue."""
         return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in self._failed]}

@@ -30,7 +30,7 @@ def prod(tmp_path_factory: pytest.TempPathFactory) -> Template:
 @pytest.fixture(scope="module")
 def dev_otherwise(tmp_path_factory: pytest.TempPathFactory) -> Template:
     jwt = {"issuer": "https://login.example", "audience": ["sendbridge"]}
-    overrides = {"jwt": jwt, "destinations": [], "messages_window_seconds": 1}
+    overrides = {"jwt": jwt, "destinations": [], "messages_window_seconds": 1, "event_retention_days": 0}
     return synthesise("dev", tmp_path_factory.mktemp("dev"), overrides)
 
 
@@ -86,8 +86,17 @@ def test_tables_can_be_restored_and_are_not_deleted_with_the_stack(prod: Templat
 def test_what_has_a_lifetime_expires(prod: Template) -> None:
     specified = [p.get("TimeToLiveSpecification") for p in _properties(prod, "AWS::DynamoDB::Table")]
     assert specified.count({"AttributeName": "expires_at", "Enabled": True}) == 4
-    (bucket,) = _properties(prod, "AWS::S3::Bucket")
-    assert [rule["ExpirationInDays"] for rule in bucket["LifecycleConfiguration"]["Rules"]] == [90]
+    rules = [rule for bucket in _properties(prod, "AWS::S3::Bucket") for rule in bucket["LifecycleConfiguration"]["Rules"]]
+    assert sorted(rule["ExpirationInDays"] for rule in rules) == [14, 90]
+
+
+def test_a_deployment_may_keep_nothing_of_what_trackers_told(dev_otherwise: Template) -> None:
+    assert len(dev_otherwise.of_type("AWS::S3::Bucket")) == 1
+    for function in ("match_triggers", "admin_api"):
+        environment = dev_otherwise.functions()[function]["Properties"]["Environment"]["Variables"]
+        assert environment["SENDBRIDGE_EVENTS_BUCKET"] == ""
+    assert "s3:PutObject" not in dev_otherwise.granted()["match_triggers"]
+    assert "s3:GetObject" not in dev_otherwise.granted()["admin_api"]
 
 
 def test_queues_and_what_is_parked_are_encrypted_and_reached_over_tls(prod: Template) -> None:
@@ -99,12 +108,14 @@ def test_queues_and_what_is_parked_are_encrypted_and_reached_over_tls(prod: Temp
     assert guarded == set(queues)
 
 
-def test_the_bucket_is_encrypted_private_and_reached_over_tls(prod: Template) -> None:
-    (bucket,) = _properties(prod, "AWS::S3::Bucket")
-    assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
-    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
-    (policy,) = _properties(prod, "AWS::S3::BucketPolicy")
-    assert _denies_plain_http(policy)
+def test_the_buckets_are_encrypted_private_and_reached_over_tls(prod: Template) -> None:
+    buckets = prod.of_type("AWS::S3::Bucket")
+    assert len(buckets) == 2
+    for bucket in buckets.values():
+        assert bucket["Properties"]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        assert set(bucket["Properties"]["PublicAccessBlockConfiguration"].values()) == {True}
+    guarded = {p["Bucket"]["Ref"] for p in _properties(prod, "AWS::S3::BucketPolicy") if _denies_plain_http(p)}
+    assert guarded == set(buckets)
 
 
 def _denies_plain_http(policy: dict[str, Any]) -> bool:
