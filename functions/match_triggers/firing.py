@@ -130,11 +130,11 @@ class _Looks:
             outcome = Outcome(visit, listening.listeners, seen, partial(self._job, visit, owners, now), now)
             outcome.take([(episode, next(finished)) for episode in found[visit.id]])
             jobs |= {job.message_id: job for job in outcome.jobs}
-            rows.append(outcome.row(partial(outlook, listening=listening, elsewhere=seen)))
+            rows.append(outcome.row(partial(outlook, listening=listening, now=now, elsewhere=seen)))
         return rows, jobs
 
     def _due(self, visit: Visit, elsewhere: Sequence[VisitEvent], now: datetime) -> list[Episode]:
-        found = episodes(visit, self._desk.listening(visit.tracker).listeners, elsewhere)
+        found = episodes(visit, self._desk.listening(visit.tracker).listeners, now, elsewhere)
         return [episode for episode in found if due_at(visit, episode) <= now]
 
     def _pending(self, visit: Visit, episode: Episode, owners: Owners, now: datetime) -> Pending:
@@ -181,7 +181,7 @@ class _Looks:
     def _cleared(self, visit: Visit, elsewhere: Sequence[VisitEvent]) -> Visit:
         """The row without what has been sent, due when it is to be looked at next."""
         sent = visit.model_copy(update={"outbox": (), "recalled": {}})
-        due, attentive_until = outlook(sent, self._desk.listening(visit.tracker), elsewhere)
+        due, attentive_until = outlook(sent, self._desk.listening(visit.tracker), self._desk.clock(), elsewhere)
         return sent.model_copy(update={"due_at": due, "attentive_until": attentive_until})
 
 

@@ -43,7 +43,7 @@ def merged(visit_id: str, old: Visit | None, events: Sequence[TrackerEvent], lis
         return old
     changes = {"active": active, "identifiers": identifiers, "events": _bounded([*(old.events if old else ()), *fresh])}
     new = (old or Visit(id=visit_id, tracker=events[0].tracker)).model_copy(update=changes)
-    due, attentive_until = outlook(new, listening)
+    due, attentive_until = outlook(new, listening, now)
     return new.model_copy(update={"due_at": _earlier(new.due_at, due), "attentive_until": attentive_until})
 
 
@@ -56,14 +56,16 @@ def merged_elsewhere(visit_id: str, old: Visit | None, events: Sequence[TrackerE
     return (old or Visit(id=visit_id, tracker=EVERYWHERE)).model_copy(update={"events": kept})
 
 
-def outlook(visit: Visit, listening: Listening, elsewhere: Sequence[VisitEvent] = ()) -> tuple[datetime | None, datetime | None]:
+def outlook(
+    visit: Visit, listening: Listening, now: datetime, elsewhere: Sequence[VisitEvent] = ()
+) -> tuple[datetime | None, datetime | None]:
     """When the row must be looked at, None if there is nothing to decide; and until when an event of any name may matter."""
     due: list[datetime] = []
     attentive: list[datetime | None] = []
     names = {event.name for event in visit.events}
     for listener in listening.listeners:
         if listener.definition.on_sessions or not listener.names.isdisjoint(names):
-            found = course(visit, listener, elsewhere)
+            found = course(visit, listener, now, elsewhere)
             due += [due_at(visit, episode) for episode in found.episodes]
             attentive.append(found.attentive_until)
     return min(due, default=None), max((until for until in attentive if until is not None), default=None)

@@ -26,20 +26,21 @@ class Course:
     """Until when any event may matter for what is undecided."""
 
 
-def course(visit: Visit, listener: Listener, elsewhere: Sequence[VisitEvent] = ()) -> Course:
-    """What a trigger makes of what is not used up. `elsewhere` is what the same person did that may end it, in order."""
-    found: list[Episode] = []
-    until: datetime | None = None
-    for run in _runs(Behaviour.of(visit, listener, elsewhere)):
-        if run.episode is not None:
-            found.append(run.episode)
-        until = run.attentive_until or until
-    return Course(tuple(found), until if listener.attends else None)
+def course(visit: Visit, listener: Listener, now: datetime, elsewhere: Sequence[VisitEvent] = ()) -> Course:
+    """What a trigger makes of what is not used up, looked at now.
+
+    `elsewhere` is what the same person did on any device that may end it, in order.
+    """
+    runs = list(_runs(Behaviour.of(visit, listener, elsewhere, now)))
+    found = tuple(run.episode for run in runs if run.episode is not None)
+    if not (runs and listener.attends and visit.last_at):
+        return Course(found)
+    return Course(found, max(visit.last_at + listener.session, *(one.due_at for one in found if not one.skipped), visit.last_at))
 
 
-def episodes(visit: Visit, listeners: Iterable[Listener], elsewhere: Sequence[VisitEvent] = ()) -> list[Episode]:
+def episodes(visit: Visit, listeners: Iterable[Listener], now: datetime, elsewhere: Sequence[VisitEvent] = ()) -> list[Episode]:
     """All episodes that come to a decision, in the order in which those are taken."""
-    found = (episode for listener in listeners for episode in course(visit, listener, elsewhere).episodes)
+    found = (episode for listener in listeners for episode in course(visit, listener, now, elsewhere).episodes)
     return sorted(found, key=lambda episode: episode.order)
 
 

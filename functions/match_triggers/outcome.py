@@ -124,7 +124,7 @@ class Outcome:
         names = set(self._listeners if cancels == "all" else cancels) - {by.listener.name}
         decided = {job.message_id for job in self.jobs}
         for name in sorted(names & self._listeners.keys()):
-            for episode in course(self._visit, self._listeners[name], self._elsewhere).episodes:
+            for episode in course(self._visit, self._listeners[name], self._now, self._elsewhere).episodes:
                 if episode.begins_at <= by.due_at and id_of(self._visit, episode) not in decided:
                     self.jobs.append(skipped(self._job_for(episode), episode.skipped or reason))
             self._consume(name, by.due_at)

@@ -70,7 +70,6 @@ class Run:
     """What happened through this time belongs to it."""
     episode: Episode | None = None
     """None if it comes to no decision, or to none yet."""
-    attentive_until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -84,13 +83,15 @@ class Behaviour:
     elsewhere: Sequence[VisitEvent]
     """What the same person did elsewhere."""
     used_up: datetime | None
+    now: datetime
+    """When it is looked at."""
 
     @classmethod
-    def of(cls, visit: Visit, listener: Listener, elsewhere: Sequence[VisitEvent]) -> Behaviour:
+    def of(cls, visit: Visit, listener: Listener, elsewhere: Sequence[VisitEvent], now: datetime) -> Behaviour:
         """What is left of a visitor's behaviour for a trigger to decide about."""
         used_up = visit.consumed.get(listener.name)
         events = [e for e in visit.events if e.name in listener.names and (used_up is None or e.at > used_up)]
-        return cls(visit, listener, events, elsewhere, used_up)
+        return cls(visit, listener, events, elsewhere, used_up, now)
 
     def cart(self, until: datetime) -> list[Item]:
         """The visitor's cart at that time: carts outlive visits."""
@@ -200,21 +201,15 @@ class _Walk:
 
     def _afterwards(self, last: datetime) -> Run:
         """After all that happened so far."""
-        over = self._over_before(None, last)
-        return over or Run(self._through(last), attentive_until=last + self._listener.session)
+        return self._over_before(None, last) or Run(self._through(last))
 
     def _fires(self, deadline: datetime, last: datetime) -> Run:
         if not self._satisfied:
-            until = max(deadline, last + self._listener.session)
-            return Run(self._through(last), attentive_until=until)
-        # What ended it after its deadline, and is known by now, ends it still.
-        reason = self._trigger.cancelled_as if self._ender else ""
+            return Run(self._through(last))
+        # What ended it after its deadline, but before anybody looked, ends it still.
+        ender = self._ender if self._ender is not None and self._ender.at <= self._seen.now else None
         through = self._through(deadline)
-        episode = self._episode(reason, self._ender, deadline, through)
-        return Run(through, episode, deadline if self._heeds_any() else None)
-
-    def _heeds_any(self) -> bool:
-        return self._any_event_restarts() or self._trigger.new_visit == "cancels" or not self._listener.lasts
+        return Run(through, self._episode(self._trigger.cancelled_as if ender else "", ender, deadline, through))
 
     def _ended(self, ender: VisitEvent) -> Run:
         through = self._through(ender.at)
