@@ -24,7 +24,9 @@ from shared.catalogue import Versioned, unmask
 from shared.clock import iso
 from shared.conditions import moment_of
 from shared.definitions import Integration, Kind, Template
+from shared.errors import Permanent
 from shared.fields import Definition
+from shared.links import Links
 from shared.triggers import Trigger
 from shared.validation import check, marks_of
 
@@ -35,6 +37,18 @@ if TYPE_CHECKING:
 
 _NOWHERE = "https://sendbridge.invalid"
 _USUAL_TRACKER = "recording"
+
+
+class _NoLinks(Links):
+    """Links that lead nowhere, short enough to be read over."""
+
+    def mirror(self, message_id: str) -> str:
+        """Where the message could be seen."""
+        return f"{_NOWHERE}/mirror"
+
+    def unsubscribe(self, message_id: str, profile_id: str, channel: str) -> str:
+        """Where somebody could unsubscribe."""
+        return f"{_NOWHERE}/unsubscribe"
 
 
 @dataclass(frozen=True)
@@ -170,11 +184,9 @@ def _rendered(template: Template, integration: Integration, job: MessageJob, pro
     # Imported here, as Liquid takes longer to load than most recordings to run.
     from cli.simulation import Message  # noqa: PLC0415
     from shared.content import render_content  # noqa: PLC0415
-    from shared.errors import Permanent  # noqa: PLC0415
-    from shared.links import Links  # noqa: PLC0415
 
     try:
-        content = render_content(job, template, integration, profile, Links("simulated", _NOWHERE))
+        content = render_content(job, template, integration, profile, _NoLinks("", _NOWHERE))
     except Permanent as error:
         return Message(fault=error.reason)
     return Message(content.subject, content.text)
@@ -252,8 +264,7 @@ def _visit_lines(report: Report) -> Iterator[str]:
 
 def _decision_lines(one: Decision) -> Iterator[str]:
     after = f", {lasting(one.due_at - one.last_at)} after {one.last}" if one.last_at else ""
-    said = "fired" if one.fired else f"skipped, {one.reason}:"
-    yield f"  {said} {spelt(one.due_at)}{after}"
+    yield f"  fired {spelt(one.due_at)}{after}" if one.fired else f"  skipped {spelt(one.due_at)}{after}: {one.reason}"
     if one.taken_back:
         yield f"  taken back, if it had not gone out: {one.taken_back}"
     if one.message and one.message.fault:

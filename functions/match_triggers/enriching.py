@@ -129,7 +129,7 @@ def _finished(draft: _Draft, rows: Mapping[Key, dict[str, JsonValue]], now: date
 
 
 def _missing(requires: Iterable[str], variables: Mapping[str, JsonValue]) -> list[str]:
-    return [path for path in requires if at({**variables}, path) in (None, "")]
+    return [path for path in requires if at({**variables}, path) in (None, "", [])]
 
 
 def _skipped(job: MessageJob, reason: str, now: datetime) -> MessageJob:
