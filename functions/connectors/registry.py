@@ -41,6 +41,7 @@ TRACKERS: Family[TrackerFormat] = Family(
     {
         "standard_webhooks": "connectors.trackers.standard_webhooks:CONNECTOR",
         "json": "connectors.trackers.any_json:CONNECTOR",
+        "cloudevents": "connectors.trackers.cloudevents:CONNECTOR",
         "adobe_io": "connectors.trackers.adobe_io:CONNECTOR",
         "segment": "connectors.trackers.segment:CONNECTOR",
         "rudderstack": "connectors.trackers.rudderstack:CONNECTOR",

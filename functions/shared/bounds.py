@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,6 +16,7 @@ MAX_AHEAD_SECONDS = 86_400
 MAX_AGE_SECONDS = 30 * 86_400
 """How far in the past an event's time may be."""
 MAX_TEXT = 200
+MAX_IDENTIFIERS = 20
 MAX_PROPERTIES = 64 * 1024
 MAX_TRAITS = 16 * 1024
 
@@ -47,7 +49,15 @@ def _fault_of_texts(event: TrackerEvent) -> _Fault | None:
         if text is not None and not 0 < len(text) <= MAX_TEXT:
             field = next(f for f in ("name", "id", "anonymous_id", "user_id") if getattr(event, f) is text)
             return field, f"must have 1 to {MAX_TEXT} characters"
-    return None
+    return _fault_of_identifiers(event.identifiers) if event.identifiers else None
+
+
+def _fault_of_identifiers(identifiers: Sequence[tuple[str, str]]) -> _Fault | None:
+    if len(identifiers) > MAX_IDENTIFIERS:
+        return "identifiers", f"must be {MAX_IDENTIFIERS} at most"
+    if all(0 < len(text) <= MAX_TEXT for identifier in identifiers for text in identifier):
+        return None
+    return "identifiers", f"must have 1 to {MAX_TEXT} characters each"
 
 
 def _fault_of_sizes(event: TrackerEvent) -> _Fault | None:

@@ -2,15 +2,17 @@
 
 Standard Webhooks 1.0.0: headers `webhook-id`, `webhook-timestamp` (Unix seconds) and `webhook-signature` (a list of
 `v1,<base64>` apart by spaces, so that keys can rotate); HMAC-SHA256 of `id.timestamp.body` under the key that follows `whsec_`.
-Who posts through Svix calls them `svix-id`, `svix-timestamp` and `svix-signature`.
+Who posts through Svix calls them `svix-id`, `svix-timestamp` and `svix-signature`. A `v1a,<base64>` is an Ed25519 signature of
+the same, for which the definition's secret is the sender's public key: `whpk_` and its base64.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from shared.clock import Clock
 from shared.errors import BadRequest, Misconfigured
@@ -19,14 +21,20 @@ from shared.fields import Hmac
 _HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 _SVIX = ("svix-id", "svix-timestamp", "svix-signature")
 _MAX_SIGNATURES = 10
+_PUBLIC = "whpk_"
 
 
 def standard_webhook_key(secret: str) -> bytes:
-    """The key of a `whsec_…` secret. Raises Misconfigured if it is not base64 of at least 16 bytes."""
-    try:
-        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
-    except (binascii.Error, ValueError):
-        key = b""
+    """The key of a `whsec_…` secret, or of a `whpk_…` public key.
+
+    Raises Misconfigured if it is not base64 of at least 16 bytes, or not that of an Ed25519 key.
+    """
+    if secret.startswith(_PUBLIC):
+        public = _unbase64(secret.removeprefix(_PUBLIC).encode(errors="surrogatepass"))
+        if len(public) != 32:
+            raise Misconfigured("the public key must be `whpk_` and base64 of 32 bytes")
+        return public
+    key = _unbase64(secret.removeprefix("whsec_").encode(errors="surrogatepass"))
     if len(key) < 16:
         raise Misconfigured("the signing secret must be `whsec_` and base64 of 16 bytes or more")
     return key
@@ -43,15 +51,43 @@ def verify_standard_webhook(
             raise BadRequest(f"the header {name} is missing", field=name, status=401)
     check_timestamp(names[1], timestamp, clock, tolerance)
     signed = f"{message_id}.{timestamp}.".encode(errors="surrogatepass") + body
-    given = [
-        part[3:].encode(errors="surrogatepass") for part in signatures.split(" ")[:_MAX_SIGNATURES] if part.startswith("v1,")
-    ]
-    # Once per secret, however many signatures a stranger lists; and each is compared, so that no match shows in the time.
-    expected = [hmac.digest(standard_webhook_key(secret), signed, "sha256") for secret in secrets]
-    matches = [hmac.compare_digest(base64.b64encode(ours), theirs) for ours in expected for theirs in given]
-    if not any(matches):
+    given = signatures.split(" ")[:_MAX_SIGNATURES]
+    shared, public = _parted(secrets)
+    if not (_signed_by_secret(signed, given, shared) or (public and _signed_by_key(signed, given, public))):
         raise BadRequest(f"{names[2]} does not match the body", field=names[2], status=401)
     return message_id
+
+
+def _parted(secrets: Iterable[str]) -> tuple[list[bytes], list[bytes]]:
+    """The keys of shared secrets, and public keys. Raises Misconfigured."""
+    shared: list[bytes] = []
+    public: list[bytes] = []
+    for secret in secrets:
+        (public if secret.startswith(_PUBLIC) else shared).append(standard_webhook_key(secret))
+    return shared, public
+
+
+def _signed_by_secret(signed: bytes, given: Sequence[str], keys: Sequence[bytes]) -> bool:
+    theirs = [part[3:].encode(errors="surrogatepass") for part in given if part.startswith("v1,")]
+    # Once per secret, however many signatures a stranger lists; and each is compared, so that no match shows in the time.
+    expected = [base64.b64encode(hmac.digest(key, signed, "sha256")) for key in keys]
+    matches = [hmac.compare_digest(ours, one) for ours in expected for one in theirs]
+    return any(matches)
+
+
+def _signed_by_key(signed: bytes, given: Sequence[str], keys: Sequence[bytes]) -> bool:
+    # Only where posts are verified is the library in the bundle, and few of them need it.
+    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
+
+    theirs = [_unbase64(part[4:].encode(errors="surrogatepass")) for part in given if part.startswith("v1a,")]
+    for key in keys:
+        public = Ed25519PublicKey.from_public_bytes(key)
+        for one in theirs:
+            with contextlib.suppress(InvalidSignature):
+                public.verify(one, signed)
+                return True
+    return False
 
 
 def verify_hmac(

@@ -118,8 +118,8 @@ class Tracker(Definition):
     client_id: Annotated[str, StringConstraints(max_length=100)] = ""
     """For the format `adobe_io`: the client id that posts must be addressed to."""
     identifiers: Annotated[dict[Column, Source], Field(max_length=10)] = Field(default_factory=dict)
-    """For the format `adobe_io`: where the person's identifiers are in an event's properties, by namespace: `user_id` (`eVar3`, the
-    dimension that has the CRM's id), `anonymous_id`, `email`, `phone`, or any other."""
+    """For the format `adobe_io`: where the person's identifiers are in an event's properties, by namespace: `user_id` (`eVar3`,
+    the dimension that has the CRM's id), `anonymous_id`, `email`, `phone`, or any other."""
     journal: Journal | None = None
     silence_seconds: int | None = Field(default=None, ge=60, le=30 * 86400)
     """Silence after which an alarm goes off: the tracker may have switched its webhook off."""
@@ -138,6 +138,8 @@ class Tracker(Definition):
             raise ValueError("mapping, as the format is json")
         if self.format not in ("json", "cloudevents") and self.mapping is not None:
             raise ValueError("mapping with the formats json and cloudevents only")
+        if self.format == "cloudevents" and self.mapping is not None and self.mapping.events:
+            raise ValueError("a mapping without events, as cloudevents says itself where they are")
         if self.format != "adobe_io" and (self.client_id or self.journal or self.identifiers):
             raise ValueError("client_id, identifiers and journal with format adobe_io only")
         if self.format == "adobe_io" and self.proof == "vendor" and not self.client_id:

@@ -24,6 +24,7 @@ def fault(**changes: object) -> tuple[str, str] | None:
         {"anonymous_id": None, "user_id": "u1"},
         {"at": NOW + timedelta(days=1)},
         {"at": NOW - timedelta(days=30)},
+        {"identifiers": [("x" * 200, "y" * 200)] * 20},
         {"properties": {"a": "x" * 65_000}, "traits": {"a": "x" * 16_000}},
     ],
 )
@@ -44,6 +45,9 @@ def test_within_bounds(changes: dict[str, object]) -> None:
         ({"at": NOW - timedelta(days=30, seconds=1)}, "time", "must be at most 2592000 seconds in the past"),
         ({"properties": {"a": "é" * 33_000}}, "properties", "must have at most 65536 bytes"),
         ({"traits": {"a": "x" * 17_000}}, "traits", "must have at most 16384 bytes"),
+        ({"identifiers": [("a", "b")] * 21}, "identifiers", "must be 20 at most"),
+        ({"identifiers": [("a", "b"), ("c", "")]}, "identifiers", "must have 1 to 200 characters each"),
+        ({"identifiers": [("x" * 201, "b")]}, "identifiers", "must have 1 to 200 characters each"),
     ],
 )
 def test_out_of_bounds(changes: dict[str, object], field: str, reason: str) -> None:

@@ -3,6 +3,10 @@
 The body is one event, or `{"events": [...]}`. An event is
 `{id?, name, time, anonymous_id?, user_id?, properties?, traits?}`. One without `id` is identified by its content, so the
 same event posted again is still the same.
+
+A body of the form that the specification recommends is one event, too: `{"type", "timestamp", "data"}`. It is known by its
+`webhook-id` and its content, which stay the same when it is posted again. Of the data, `anonymous_id`, `user_id`, `traits` and
+`properties` are what they are called; where there are no `properties`, they are all the rest of the data.
 """
 
 from __future__ import annotations
@@ -14,9 +18,11 @@ from pydantic import BaseModel, ConfigDict, JsonValue, SkipValidation, Validatio
 
 from connectors.base import MAX_EVENTS, Post
 from connectors.bodies import parsed
-from connectors.trackers.base import TrackerFormat, Unusable, content_id, made, time_of
+from connectors.trackers.base import TrackerFormat, Unusable, content_id, made, text_of, time_of
+from connectors.trackers.envelopes import payload_of
 from shared.clock import Clock
 from shared.errors import BadRequest
+from shared.ids import digest
 from shared.jobs import TrackerEvent
 from shared.signatures import verify_standard_webhook
 from shared.trackers import Tracker
@@ -65,6 +71,8 @@ class _StandardWebhooks(TrackerFormat):
 
     def event(self, tracker: Tracker, posted: JsonValue, post: Post, received_at: datetime) -> TrackerEvent:
         """One event. Raises Unusable."""
+        if isinstance(posted, dict) and "type" in posted and "name" not in posted:
+            return self._recommended(tracker, posted, post, received_at)
         try:
             event = _Event.model_validate(posted)
         except ValidationError as error:
@@ -79,6 +87,23 @@ class _StandardWebhooks(TrackerFormat):
             user_id=event.user_id,
             properties=event.properties,
             traits=event.traits,
+        )
+
+    def _recommended(self, tracker: Tracker, posted: dict[str, JsonValue], post: Post, received_at: datetime) -> TrackerEvent:
+        """One event in the form that the specification recommends. Raises Unusable."""
+        name, payload = text_of(posted["type"], "type"), payload_of(posted.get("data"))
+        if name is None:
+            raise Unusable("type", "must be a text that is not empty")
+        return made(
+            tracker,
+            id=digest("webhook", post.headers.get("webhook-id") or post.headers.get("svix-id", ""), content_id(tracker, posted)),
+            name=self.called(tracker, name),
+            at=time_of(posted.get("timestamp"), "timestamp"),
+            received_at=received_at,
+            anonymous_id=payload.anonymous_id,
+            user_id=payload.user_id,
+            properties=payload.properties,
+            traits=payload.traits,
         )
 
 

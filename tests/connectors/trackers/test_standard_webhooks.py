@@ -147,3 +147,48 @@ def test_times_are_kept_in_utc() -> None:
 def test_a_format_that_is_not_there_is_a_misconfiguration() -> None:
     with pytest.raises(Misconfigured, match="no tracker connector named 'telepathy'"):
         TRACKERS.load("telepathy")
+
+
+def recommended(**changes: object) -> dict[str, object]:
+    data = {"user_id": "u1", "traits": {"first_name": "Ada"}, "product_id": "lamp"}
+    return {"type": "cart.filled", "timestamp": "2026-11-21T11:59:59.5Z", "data": data, **changes}
+
+
+def test_the_body_that_the_specification_recommends_is_an_event() -> None:
+    (one,) = read(recommended())
+    assert isinstance(one, TrackerEvent)
+    assert one == TrackerEvent(
+        id=one.id,
+        tracker="shop",
+        name="cart.filled",
+        at=NOW - timedelta(seconds=0.5),
+        received_at=NOW,
+        user_id="u1",
+        properties={"product_id": "lamp"},
+        traits={"first_name": "Ada"},
+    )
+
+
+def test_such_an_event_is_known_by_the_id_of_its_webhook_and_its_content() -> None:
+    connector, raw = TRACKERS.load("standard_webhooks"), json.dumps(recommended()).encode()
+    posts = [
+        Post(headers(SECRET, message, int(NOW.timestamp()) + later, raw), raw)
+        for message, later in (("msg_1", 0), ("msg_1", 60), ("msg_2", 0))
+    ]
+    ids = [one.id for post in posts for one in connector.events(SHOP, post, lambda: NOW) if isinstance(one, TrackerEvent)]
+    assert ids[0] == ids[1] != ids[2]
+    both = read({"events": [recommended(), recommended(data={"user_id": "u2"})]})
+    assert len({one.id for one in both if isinstance(one, TrackerEvent)}) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"type": 1.5}, "type"),
+        ({"type": ""}, "type"),
+        ({"timestamp": None}, "timestamp"),
+        ({"data": {"traits": 7}}, "data.traits"),
+    ],
+)
+def test_what_is_wrong_with_such_an_event_is_named(change: dict[str, object], where: str) -> None:
+    assert rejected(recommended(**change))[0] == where
