@@ -1,4 +1,4 @@
-"""`apply`, `diff` and `export`: definitions between YAML files and a deployment."""
+"""`apply`, `check`, `diff` and `export`: definitions between YAML files and a deployment."""
 
 from __future__ import annotations
 
@@ -11,12 +11,25 @@ from typing import cast
 import yaml
 from pydantic import JsonValue
 
+from cli import show_life
 from cli.api import Answer, Api
 from cli.command import Command, api_of, say, wants_json
 from cli.errors import BadInput, CommandError, Refused
 from cli.files import Document, escaped, read
+from cli.naming import named
 from shared.definitions import KINDS
 from shared.validation import references_of
+
+_NOTHING = {
+    "integration": "nothing is sent by it",
+    "template": "nothing is sent with it",
+    "trigger": "it does not fire",
+}
+_PROVING = {
+    "integration": ("tested and published", "sendbridge test {} --to ADDRESS --publish"),
+    "template": ("proven and published, with a trigger", "sendbridge proof TRIGGER --to ADDRESS --publish"),
+    "trigger": ("proven and published", "sendbridge proof {} --to ADDRESS --publish"),
+}
 
 
 @dataclass(frozen=True)
@@ -29,6 +42,8 @@ class Result:
     version: int
     published: int | None
     """The version that is in force; of what needs no publishing, always this one."""
+    tested: bool
+    """Whether it may be published as it is."""
 
     @property
     def what(self) -> str:
@@ -47,9 +62,13 @@ class Result:
         """What is still to be done; empty if nothing is."""
         if self.published == self.version:
             return ""
-        now = f"version {self.published} stays in force" if self.published else "nothing is sent by it"
-        how = f"`sendbridge test {self.document.name} --to ADDRESS --publish`"
-        return f"draft      {self.document.label}: {now} until version {self.version} is tested and published: {how}"
+        document = self.document
+        now = f"version {self.published} stays in force" if self.published else _NOTHING[document.kind]
+        if self.tested:
+            until, how = "published", f"sendbridge publish {document.label}"
+        else:
+            until, how = _PROVING[document.kind]
+        return f"draft      {document.label}: {now} until version {self.version} is {until}: `{how.format(document.name)}`"
 
     def as_json(self) -> Answer:
         """For programs."""
@@ -66,14 +85,12 @@ class Result:
 
 def diff(api: Api, documents: list[Document]) -> list[Result]:
     """What applying would do. Raises BadInput with every mistake that the deployment finds, a line each."""
-    together = {document.label for document in documents}
+    together = _together(documents)
     mistakes: list[str] = []
     results = []
     for document in documents:
-        referred = sorted({f"{kind}/{name}" for _, kind, name in references_of(document.kind, document.body)} & together)
-        query = {"dry_run": "true", **({"assuming": ",".join(referred)} if referred else {})}
         try:
-            results.append(_put(api, document, query))
+            results.append(_put(api, document, {"dry_run": "true", **together[document.label]}))
         except Refused as error:
             mistakes += _mistakes(document, error)
     if mistakes:
@@ -81,9 +98,22 @@ def diff(api: Api, documents: list[Document]) -> list[Result]:
     return results
 
 
+def _together(documents: list[Document]) -> dict[str, dict[str, str]]:
+    """For each definition, which others of the files it refers to, or refer to it: they are judged together, not one by one."""
+    labels = {document.label for document in documents}
+    found: dict[str, set[str]] = {label: set() for label in labels}
+    for document in documents:
+        for _, kind, name in references_of(document.kind, document.body):
+            other = f"{kind}/{name}"
+            if other in labels:
+                found[document.label].add(other)
+                found[other].add(document.label)
+    return {label: {"assuming": ",".join(sorted(others))} if others else {} for label, others in found.items()}
+
+
 def apply(api: Api, documents: list[Document]) -> Iterator[Result]:
     """Applies what differs, one after the other, having had the deployment check all of them first."""
-    results = diff(api, documents)
+    results, together = diff(api, documents), _together(documents)
     absent = {result.document.label for result in results if result.created}
     waiting = []
     for planned in results:
@@ -92,10 +122,10 @@ def apply(api: Api, documents: list[Document]) -> Iterator[Result]:
             yield planned
         elif f"integration/{document.body.get('failover')}" in absent:
             # Two integrations that stand in for each other: one of them has to be there first.
-            _put(api, replace(document, body={**document.body, "failover": ""}), {})
+            _put(api, replace(document, body={**document.body, "failover": ""}), together[document.label])
             waiting.append(planned)
         else:
-            yield _put(api, document, {})
+            yield _put(api, document, together[document.label])
         absent.discard(document.label)
     for planned in waiting:
         yield replace(_put(api, planned.document, {}), created=planned.created, changed=planned.changed)
@@ -105,7 +135,8 @@ def _put(api: Api, document: Document, query: dict[str, str]) -> Result:
     answer = api.put("definitions", document.kind, document.name, body=document.body, **query)
     changed = tuple(cast("list[str]", answer["changed"]))
     version = cast("int", answer["version"])
-    return Result(document, bool(answer["created"]), changed, version, cast("int | None", answer.get("published", version)))
+    published = cast("int | None", answer.get("published", version))
+    return Result(document, bool(answer["created"]), changed, version, published, bool(answer.get("tested", True)))
 
 
 def _mistakes(document: Document, error: Refused) -> Iterable[str]:
@@ -173,14 +204,48 @@ def _apply(options: argparse.Namespace) -> int:
 APPLY = Command(_files, _apply)
 
 
+def _check(options: argparse.Namespace) -> int:
+    documents = read(options.files)
+    results = diff(api_of(options), documents)
+    said = f"{len(documents)} definition{'s' if len(documents) != 1 else ''}: nothing is wrong with them."
+    say(options, [result.as_json() for result in results], [said])
+    return 0
+
+
+CHECK = Command(_files, _check)
+
+
+def _diff_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", metavar="[KIND/]NAME", help="two versions of this definition")
+    parser.add_argument("--from", dest="older", type=int, metavar="N", help="the older one (what is in force, or came before)")
+    parser.add_argument("--to", dest="newer", type=int, metavar="M", help="the newer one (the newest)")
+    parser.add_argument(
+        "-f", "--file", dest="files", nargs="+", type=Path, metavar="DIR|FILE", help="instead: what apply would change"
+    )
+
+
 def _diff(options: argparse.Namespace) -> int:
+    versions = options.older is not None or options.newer is not None
+    if bool(options.name) == bool(options.files) or (options.files and versions):
+        raise BadInput("diff: give files with -f, or the name of a definition, with --from and --to if you like.")
+    if options.name:
+        return _diff_versions(options)
     documents = read(options.files)
     results = diff(api_of(options), documents)
     say(options, [result.as_json() for result in results], (result.line() for result in results))
     return int(any(result.what != "unchanged" for result in results))
 
 
-DIFF = Command(_files, _diff)
+def _diff_versions(options: argparse.Namespace) -> int:
+    api = api_of(options)
+    kind, name = named(api, options.name)
+    query = {"from": options.older, "to": options.newer}
+    answer = api.get("definitions", kind, name, "diff", **{key: str(value) for key, value in query.items() if value is not None})
+    say(options, answer, show_life.differences(answer))
+    return int(bool(answer["changes"]))
+
+
+DIFF = Command(_diff_arguments, _diff)
 
 
 def _export_arguments(parser: argparse.ArgumentParser) -> None:

@@ -18,6 +18,9 @@ from pydantic import JsonValue
 from cli.errors import BadInput
 from shared.catalogue import unmask
 from shared.definitions import KINDS, Kind
+from shared.provided import lacking
+from shared.rule_faults import faults_of
+from shared.triggers import Trigger
 from shared.validation import Fault, check, dotted, marks_of, mismatches, references_of, secrets_of
 
 _VARIABLE = re.compile(r"\$*\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -74,13 +77,22 @@ def read(paths: Iterable[Path], environ: Mapping[str, str] = os.environ) -> list
         if other := seen.get(document.label):
             mistakes.append(document.mistake(("name", f"a name of its own: {other.path} has a {document.label} as well")))
         seen[document.label] = document
-    for document in documents:
-        faults = mismatches(document.kind, document.body, lambda kind, name: _body(seen.get(f"{kind}/{name}")))
-        mistakes += [document.mistake(fault) for fault in faults]
+    if not mistakes:
+        mistakes += [document.mistake(fault) for document in documents for fault in _among(document, seen)]
     if mistakes:
         raise BadInput("\n".join(mistakes))
     order = list(KINDS)
     return _referred_first(sorted(documents, key=lambda document: order.index(document.kind)), seen)
+
+
+def _among(document: Document, seen: Mapping[str, Document]) -> list[Fault]:
+    """Where a definition does not go with the others of the files."""
+
+    def find(kind: Kind, name: str) -> Mapping[str, JsonValue] | None:
+        return _body(seen.get(f"{kind}/{name}"))
+
+    faults = mismatches(document.kind, document.body, find)
+    return faults or (lacking(document.body, find) if document.kind == "trigger" else [])
 
 
 def _body(document: Document | None) -> Mapping[str, JsonValue] | None:
@@ -177,6 +189,7 @@ def _faults(document: Document, from_environment: list[str]) -> list[Fault]:
     definition, faults = check(document.kind, unmask(document.body, dict.fromkeys(marks, "kept")))
     if definition is None:
         return faults
+    faults += faults_of(definition) if isinstance(definition, Trigger) else []
     places = secrets_of(definition).keys()
     faults += [Fault(dotted(path), "a value: this is no secret") for path in marks if path not in places]
     faults += [

@@ -66,16 +66,13 @@ def checks(found: Iterable[dict[str, Any]]) -> Iterator[str]:
 
 def tested(answer: dict[str, Any]) -> Iterator[str]:
     """A test: what went out and came back, the variables, and what is to be made of it."""
-    for call in answer["calls"]:
-        yield from _request(call["request"])
-        yield from _response(call)
-        yield ""
-    yield from _variables(answer["variables"])
-    yield f"{_subject(answer)}: {_conclusion(answer['conclusion'])}"
+    yield from calls(answer["calls"])
+    yield from variables(answer["variables"])
+    yield f"{_subject(answer)}: {conclusion(answer['conclusion'])}"
     if "published" in answer:
         yield f"{answer['integration']}: version {answer['published']} is in force."
     elif answer["proven"]:
-        yield f"It is tested now: `sendbridge publish {answer['integration']}` puts it in force."
+        yield f"It is tested now: `sendbridge publish integration/{answer['integration']}` puts it in force."
 
 
 def previewed(answer: dict[str, Any]) -> Iterator[str]:
@@ -83,7 +80,7 @@ def previewed(answer: dict[str, Any]) -> Iterator[str]:
     if answer["request"] is not None:
         yield from _request(answer["request"])
         yield ""
-    yield from _variables(answer["variables"])
+    yield from variables(answer["variables"])
     yield f"{_subject(answer)}: {answer['error'] or 'nothing was sent, this is what would be'}"
 
 
@@ -92,16 +89,25 @@ def _subject(answer: dict[str, Any]) -> str:
     return f"{answer['integration']}, {version}"
 
 
-def _conclusion(conclusion: dict[str, Any]) -> str:
+def calls(made: list[dict[str, Any]]) -> Iterator[str]:
+    """What went out and what came back."""
+    for call in made:
+        yield from _request(call["request"])
+        yield from _response(call)
+        yield ""
+
+
+def conclusion(said: dict[str, Any]) -> str:
+    """What is to be made of an answer."""
     what = {
-        "sent": f"sent, as {conclusion['esp_message_id']}",
+        "sent": f"sent, as {said['esp_message_id']}",
         "retry": "not sent; a message would be tried again",
         "unknown": "nobody can say whether it was sent",
         "park": "refused; a message would be parked",
         "misconfigured": "misconfigured; messages would wait until it is mended",
-    }[conclusion["outcome"]]
-    after = f" after {conclusion['retry_after_seconds']:g} s" if "retry_after_seconds" in conclusion else ""
-    return f"{what}{after}" + (f": {conclusion['reason']}" if conclusion["reason"] else "")
+    }[said["outcome"]]
+    after = f" after {said['retry_after_seconds']:g} s" if "retry_after_seconds" in said else ""
+    return f"{what}{after}" + (f": {said['reason']}" if said["reason"] else "")
 
 
 def _request(request: dict[str, Any]) -> Iterator[str]:
@@ -128,7 +134,8 @@ def _rest(mark: str, message: dict[str, Any]) -> Iterator[str]:
         yield f"{mark} … (cut: {message['bytes']} bytes)"
 
 
-def _variables(lines: list[dict[str, Any]]) -> Iterator[str]:
+def variables(lines: list[dict[str, Any]]) -> Iterator[str]:
+    """Each with where it comes from and its value."""
     name = max((len(line["name"]) for line in lines), default=0)
     source = max((len(line["source"]) for line in lines), default=0)
     for line in lines:

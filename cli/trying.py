@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
 from pydantic import JsonValue
 
-from cli import show
+from cli import life, show
 from cli.api import Answer, Api
 from cli.command import Command, api_of, say
 from cli.errors import BadInput
@@ -27,7 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_argument_group("what to write").add_mutually_exclusive_group()
     what.add_argument("--template", metavar="NAME")
     what.add_argument("--message", type=Path, metavar="FILE", help="YAML or JSON with subject, html and text")
-    parser.add_argument("--context", type=Path, metavar="FILE", help="YAML or JSON with cart, events and event")
+    parser.add_argument(
+        "--context",
+        type=Path,
+        metavar="FILE",
+        help="YAML or JSON with cart, events, event, metadata and lookup; else the template's sample",
+    )
     parser.add_argument("--body", type=Path, metavar="FILE", help="YAML or JSON in place of the integration's body")
     parser.add_argument("-f", "--file", type=Path, metavar="FILE", help="an integration's definition that is not applied yet")
 
@@ -44,7 +50,7 @@ def _body(options: argparse.Namespace) -> dict[str, JsonValue]:
             raise BadInput("--set is for a made-up profile: use it with --to.")
         body["profile_id"] = options.profile_id
     else:
-        body["profile"] = {_attribute(options.to): options.to, **dict(_pair(text) for text in options.set)}
+        body["profile"] = {_attribute(options.to): options.to, **attributes(options.set)}
     if options.template:
         body["template"] = options.template
     for name in ("message", "context", "body"):
@@ -57,6 +63,11 @@ def _body(options: argparse.Namespace) -> dict[str, JsonValue]:
 
 def _attribute(address: str) -> str:
     return "email" if "@" in address else "phone"
+
+
+def attributes(texts: Iterable[str]) -> dict[str, JsonValue]:
+    """Those given as `NAME=VALUE`. Raises BadInput."""
+    return dict(_pair(text) for text in texts)
 
 
 def _pair(text: str) -> tuple[str, JsonValue]:
@@ -83,7 +94,7 @@ def _test(options: argparse.Namespace) -> int:
     answer = ask(api, options, preview=False)
     sent = cast("dict[str, Any]", answer["conclusion"])["outcome"] == "sent"
     if answer["proven"] and options.publish:
-        answer["published"] = api.post("definitions", "integration", options.name, "publish", body={})["published"]
+        answer["published"] = life.publish(api, "integration", options.name)["published"]
     say(options, answer, show.tested(answer))
     return 0 if sent else 1
 

@@ -1,4 +1,4 @@
-"""A whole Sendbridge on this machine: embedded AWS, vendors' sandboxes, the deployed stack with its definitions applied."""
+"""A whole Sendbridge on this machine: embedded AWS, vendors' sandboxes, the deployed stack with its definitions published."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Say = Callable[[str], None]
 DEFINITIONS = ROOT / "events" / "definitions"
 
 TEST_ADDRESS = "test@sendbridge.example"
-"""Whom the message goes to that proves the integration: nobody else of this world."""
+"""Whom tests and proofs go to: nobody else of this world."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class World:
 
 @contextlib.contextmanager
 def world(say: Say = lambda _: None, overrides: Mapping[str, JsonValue] | None = None) -> Iterator[World]:
-    """Starts everything, deploys, applies the definitions of `events/definitions`; all of it ends with the block."""
+    """Starts everything, deploys, applies and publishes the definitions of `events/definitions`; all of it ends with the block."""
     with embedded_aws() as aws, sandboxes(aws.directory / "sandboxes") as vendors:
         say(f"Embedded AWS is up at {aws.endpoint}; sandboxes: ESP {vendors.esp.url}, Dynamics 365 {vendors.crm.url}")
         deployment = deploy(aws, {"allowed_origins": list(vendors.origins), **(overrides or {})})
@@ -94,6 +94,9 @@ def world(say: Say = lambda _: None, overrides: Mapping[str, JsonValue] | None =
         tested = made.run_command("test", "postbird", "--to", TEST_ADDRESS, "--publish")
         for line in tested.splitlines()[-2:]:
             say(f"  sendbridge test: {line}")
+        proven = made.run_command("proof", "abandoned_cart", "--to", TEST_ADDRESS, "--publish")
+        for line in proven.splitlines()[-4:]:
+            say(f"  sendbridge proof: {line}")
         vendors.esp.command("webhook", url=f"{deployment.url}/v1/engagements/postbird", secret=webhook_secret)
         yield made
 

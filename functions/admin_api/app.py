@@ -5,14 +5,18 @@ from __future__ import annotations
 from secrets import token_hex
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel, ConfigDict, JsonValue, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
+from admin_api.changes import changes
+from admin_api.desk import LARGEST_BODY, Desk, Put
 from admin_api.drafts import DRAFTED
-from admin_api.edit import LARGEST_BODY, Editor, Put
+from admin_api.edit import Editor, in_full
 from admin_api.parked import Parked
+from admin_api.publishing import Publisher
+from admin_api.reading import read_as
 from admin_api.routes import Call, Route, find
 from admin_api.settings import Settings
-from admin_api.store import Standing, Store
+from admin_api.store import Standing, Store, Stored
 from shared import aws
 from shared.clock import Clock
 from shared.definitions import KINDS, Kind
@@ -22,14 +26,17 @@ from shared.ids import visit_id
 from shared.ledger import Ledger
 from shared.ledger_rows import as_json
 from shared.links import read_links
-from shared.problem import answer, first_problem, parse_json, problem, raw_body
+from shared.problem import answer, parse_json, problem, raw_body
 from shared.secrets import Secrets
 from shared.state import Leases
 from shared.tokens import Send, Tokens
 
 if TYPE_CHECKING:
+    from admin_api.bench import Bench
+    from admin_api.entities import Shelf
     from admin_api.suppressions import Suppressions
     from connectors.esps.base import Preset
+    from shared.profiles import Profiles
 
 _DAY = 86400
 _LONGEST_ID = 500
@@ -45,6 +52,14 @@ class Redrive(BaseModel):
     ids: frozenset[str] | None = None
 
 
+class RollBack(BaseModel):
+    """Body of `POST …/rollback`: the version whose content is to be the newest."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    to: Annotated[int, Field(ge=1, lt=10**10)]
+
+
 class Admin:
     """The admin API of one deployment. `http_send` calls vendors; without it, they are really called."""
 
@@ -56,16 +71,16 @@ class Admin:
         self._leases = Leases(self._dynamodb, settings.state_table, clock)
         self._ledger = Ledger(self._dynamodb, settings.messages_table, clock, settings.retention_days * _DAY)
         self._parked = Parked(self._sqs, settings.queues())
-        self._editor = Editor(
+        self._desk = Desk(
             self._store,
             self._secrets,
             self._leases,
             clock,
-            self._send,
             lease_seconds=settings.lease_seconds,
             origins=settings.allowed_origins,
             destinations=[name.partition("=")[0] for name in settings.crm_queue_urls],
         )
+        self._editor, self._publisher = Editor(self._desk, self._send), Publisher(self._desk)
         one = "/definitions/{kind}/{name}"
         visit = frozenset({"visit", "tracker", "anonymous_id", "user_id"})
         self.routes = [
@@ -74,8 +89,14 @@ class Admin:
             Route("PUT", one, self._put, frozenset({"dry_run", "assuming"})),
             Route("DELETE", one, self._delete),
             Route("GET", f"{one}/versions", self._versions),
+            Route("GET", f"{one}/diff", self._diff, frozenset({"from", "to"})),
             Route("POST", f"{one}/test", self._test),
+            Route("POST", f"{one}/proof", self._proof),
             Route("POST", f"{one}/publish", self._publish),
+            Route("POST", f"{one}/unpublish", lambda call: self._publisher.unpublish(*_named(call))),
+            Route("POST", f"{one}/pause", lambda call: self._publisher.switch(*_named(call), on=False)),
+            Route("POST", f"{one}/resume", lambda call: self._publisher.switch(*_named(call), on=True)),
+            Route("POST", f"{one}/rollback", self._roll_back),
             Route("GET", "/presets", self._presets),
             Route("GET", "/presets/{name}", self._preset),
             Route("GET", "/traces", self._traces, visit),
@@ -85,6 +106,11 @@ class Admin:
             Route("POST", "/suppressions/show", lambda call: self._suppressions().show(_body(call))),
             Route("POST", "/suppressions/add", lambda call: self._suppressions().add(_body(call), call.by)),
             Route("POST", "/suppressions/remove", lambda call: self._suppressions().remove(_body(call), call.by)),
+            Route("POST", "/entities/{name}", lambda call: self._shelf().put_all(call)),
+            Route("GET", "/entities/{name}/{key+}", lambda call: self._shelf().get(call)),
+            Route("PUT", "/entities/{name}/{key+}", lambda call: self._shelf().put(call)),
+            Route("DELETE", "/entities/{name}/{key+}", lambda call: self._shelf().delete(call)),
+            Route("GET", "/recorded", self._recorded, frozenset({"days", "after"})),
             Route("GET", "/doctor", self._doctor),
         ]
 
@@ -122,39 +148,84 @@ class Admin:
 
     def _versions(self, call: Call) -> JsonValue:
         kind, name = _kind(call.path["kind"]), call.path["name"]
-        versions = [row.summary() for row in self._store.versions(kind, name)]
+        versions = [row.history() for row in self._store.versions(kind, name)]
         if not versions:
             raise _missing(kind, name)
-        return {"versions": [*versions]}
+        current = self._store.current(kind, name)
+        return {"published": current.version if current else None, "versions": [*versions]}
+
+    def _diff(self, call: Call) -> JsonValue:
+        """Between two versions: if not said otherwise, what is in force, or came before, and the newest one."""
+        kind, name = _kind(call.path["kind"]), call.path["name"]
+        standing = self._store.standing(kind, name)
+        newest, current = standing.newest, standing.current
+        new = self._version(kind, name, call.number("to")) if "to" in call.query else newest
+        if new is None:
+            raise _missing(kind, name)
+        usual = current.version if current and current.version != new.version else new.version - 1
+        number = call.number("from") or usual
+        old = self._version(kind, name, number) if number else None
+        before, after = (in_full(KINDS[kind], row.body) if row and row.body else {} for row in (old, new))
+        found: list[JsonValue] = [{**change._asdict()} for change in changes(before, after)]
+        return {"kind": kind, "name": name, "from": number, "to": new.version, "changes": found}
+
+    def _version(self, kind: Kind, name: str, number: int | None) -> Stored:
+        found = self._store.version(kind, name, number or 0)
+        if found is None:
+            raise _missing(kind, name)
+        return found
 
     def _put(self, call: Call) -> JsonValue:
-        dry, assuming = call.flag("dry_run"), call.query.get("assuming", "")
-        if assuming and not dry:
-            raise BadRequest("assuming is for a dry run only", field="assuming")
-        body = _body(call)
+        assuming = call.query.get("assuming", "")
         assumed = frozenset((kind, name) for kind, _, name in (one.partition("/") for one in assuming.split(",")))
-        return self._editor.put(Put(_kind(call.path["kind"]), call.path["name"], body, call.by, dry, assumed))
+        kind, name, by = _named(call)
+        return self._editor.put(Put(kind, name, _body(call), by, call.flag("dry_run"), assumed if assuming else ()))
+
+    def _roll_back(self, call: Call) -> JsonValue:
+        return self._editor.roll_back(*_named(call)[:2], read_as(RollBack, _body(call)).to, call.by)
 
     def _test(self, call: Call) -> JsonValue:
+        from admin_api.trial import Trials, read_trial  # noqa: PLC0415  # as for `_bench`
+
+        if _kind(call.path["kind"]) != "integration":
+            raise BadRequest("an integration is tested; a trigger is proven: POST …/proof", field="kind", status=404)
+        trial, bench = read_trial(_body(call)), self._bench()
+        trials = Trials(bench, self._desk, self._store, self._profiles(), self._clock, lambda: token_hex(16))
+        return trials.run(call.path["name"], trial, call.by)
+
+    def _proof(self, call: Call) -> JsonValue:
+        from admin_api.proof import Prover, read_proof  # noqa: PLC0415  # as for `_bench`
+
+        if _kind(call.path["kind"]) != "trigger":
+            raise BadRequest("a proof is of a trigger, with its template", field="kind", status=404)
+        proof, bench = read_proof(_body(call)), self._bench()
+        prover = Prover(bench, self._desk, self._store, self._profiles(), self._clock, lambda: token_hex(16))
+        return prover.run(call.path["name"], proof, call.by)
+
+    def _bench(self) -> Bench:
         # Imported here, as it brings templates and vendors, which half of all cold starts would be spent on.
-        from admin_api.trial import Bench, read_trial  # noqa: PLC0415
-        from shared.profiles import Profiles  # noqa: PLC0415
+        from admin_api.bench import Bench  # noqa: PLC0415
 
         settings, secrets = self._settings, self._secrets
-        _drafted(call.path["kind"])
-        trial = read_trial(_body(call))
-        bench = Bench(
-            editor=self._editor,
-            store=self._store,
-            profiles=Profiles(self._dynamodb, settings.profiles_table),
+        return Bench(
             tokens=Tokens(secrets, self._leases, self._send, self._clock),
             links=lambda: read_links(secrets, settings.base_url),
             send=self._send,
             clock=self._clock,
-            chance=lambda: token_hex(16),
             seconds=settings.trial_seconds,
         )
-        return bench.run(call.path["name"], trial, call.by)
+
+    def _profiles(self) -> Profiles:
+        # Imported here, as few requests are about people.
+        from shared.profiles import Profiles  # noqa: PLC0415
+
+        return Profiles(self._dynamodb, self._settings.profiles_table)
+
+    def _shelf(self) -> Shelf:
+        from admin_api.entities import Shelf  # noqa: PLC0415  # as for `_profiles`
+        from shared.entities import Entities  # noqa: PLC0415
+
+        return Shelf(Entities(self._dynamodb, self._settings.profiles_table), self._clock)
 
     def _presets(self, call: Call) -> JsonValue:
         from connectors.presets import presets  # noqa: PLC0415  # brings every vendor
@@ -171,14 +242,15 @@ class Admin:
         return {**_about(name, found), "notes": [*found.notes], "definition": {**found.definition}}
 
     def _suppressions(self) -> Suppressions:
-        # Imported here, as few requests are about people.
-        from admin_api.suppressions import Suppressions  # noqa: PLC0415
-        from shared.profiles import Profiles  # noqa: PLC0415
+        from admin_api.suppressions import Suppressions  # noqa: PLC0415  # as for `_profiles`
 
-        return Suppressions(Profiles(self._dynamodb, self._settings.profiles_table), self._clock)
+        return Suppressions(self._profiles(), self._clock)
 
     def _publish(self, call: Call) -> JsonValue:
-        return self._editor.publish(_drafted(call.path["kind"]), call.path["name"], call.by)
+        kind, name, by = _named(call)
+        if kind not in DRAFTED:
+            raise BadRequest(f"a {kind} is in force when it is put", field="kind", status=404)
+        return self._publisher.publish(kind, name, by)
 
     def _delete(self, call: Call) -> JsonValue:
         return self._editor.delete(_kind(call.path["kind"]), call.path["name"], call.by)
@@ -201,13 +273,16 @@ class Admin:
         return {"queues": [{"queue": name, "parked": number} for name, number in self._parked.counts().items()]}
 
     def _redrive(self, call: Call) -> JsonValue:
-        body = _body(call)
-        try:
-            wanted = Redrive.model_validate(body)
-        except ValidationError as error:
-            field = ".".join(str(part) for part in error.errors()[0]["loc"])[:100]
-            raise BadRequest(first_problem(error)[:500], field=field or "body", status=422) from error
+        wanted = read_as(Redrive, _body(call))
         return self._parked.redrive(wanted.queue, wanted.ids)
+
+    def _recorded(self, call: Call) -> JsonValue:
+        # Imported here, as few requests are for it: with it comes a client of S3.
+        from admin_api.recorded import Recorded  # noqa: PLC0415
+        from shared.recordings import Recordings  # noqa: PLC0415
+
+        recordings = Recordings(aws.client("s3"), self._settings.events_bucket)
+        return Recorded(recordings, self._settings.event_days, self._clock).page(call.number("days"), call.query.get("after", ""))
 
     def _doctor(self, call: Call) -> JsonValue:
         # Imported here, as it brings the HTTP client and the vendors, which nothing else in this function needs.
@@ -226,11 +301,9 @@ def _kind(text: str) -> Kind:
     return text
 
 
-def _drafted(text: str) -> Kind:
-    kind = _kind(text)
-    if kind not in DRAFTED:
-        raise BadRequest(f"a {kind} needs no test: it is in force when it is put", field="kind", status=404)
-    return kind
+def _named(call: Call) -> tuple[Kind, str, str]:
+    """Kind and name of the path, and who asks."""
+    return _kind(call.path["kind"]), call.path["name"], call.by
 
 
 def _summary(standing: Standing) -> dict[str, JsonValue]:

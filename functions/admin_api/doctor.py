@@ -18,9 +18,9 @@ from pydantic import JsonValue
 
 from admin_api import kept
 from admin_api.bounded import until
-from admin_api.edit import Known, secret_of
+from admin_api.desk import Known, secret_of
 from admin_api.parked import Parked
-from admin_api.review import review
+from admin_api.review import Around, review
 from admin_api.settings import Settings
 from admin_api.store import Body, Standing, Store
 from connectors.registry import CRMS
@@ -162,21 +162,26 @@ class Doctor:
         if marks:
             yield Check("secret", subject, partial(_complete, [dotted(path) for path in missing]))
         definition, faults = check(row.kind, unmask(row.body, values))  # type: ignore[arg-type]  # one of the kinds there are
-        faults += self._reviewed(definition, there)
+        faults += self._reviewed(definition, there, in_force=standing.current is not None)
         yield Check("definition", subject, partial(_without_faults, faults, standing))
         if isinstance(definition, Integration | Destination) and not missing:
             yield from self._vendor(subject, definition)
 
-    def _reviewed(self, definition: Definition | None, there: There) -> list[Fault]:
+    def _reviewed(self, definition: Definition | None, there: There, *, in_force: bool) -> list[Fault]:
         def find(kind: Kind, name: str) -> Body | None:
             standing = there.get((kind, name))
-            return standing.newest.body if standing and standing.newest else None
+            row = (standing.current or standing.draft) if standing else None
+            return row.body if row else None
+
+        def triggers() -> Iterator[Body]:
+            rows = (standing.current for (kind, _), standing in there.items() if kind == "trigger")
+            return (row.body for row in rows if row and row.body)
 
         if definition is None:
             return []
         kind = kind_of(type(definition))
-        faults = review(kind, definition, find, self._settings.allowed_origins, self._destinations())
-        return [*faults, *_unpublished(kind, definition, there)]
+        faults = review(kind, definition, Around(find, triggers), self._settings.allowed_origins, self._destinations())
+        return [*faults, *(_unpublished(kind, definition, there) if in_force else ())]
 
     def _vendor(self, subject: str, definition: Integration | Destination) -> Iterator[Check]:
         send = self._sender()
@@ -234,21 +239,22 @@ def _without_faults(faults: Iterable[Fault], standing: Standing) -> str:
     if said := "; ".join(f"{field}: expected {expected}" for field, expected in faults):
         raise Misconfigured(said)
     body = (standing.current.body if standing.current else None) or {}
-    notes = ["not enabled"] if body.get("enabled") is False else []
+    notes = ["paused: its messages wait"] if body.get("enabled") is False else []
     if standing.draft is not None:
-        tested = "tested, but not published" if standing.draft.tested_at else "not tested"
+        of = "tested" if standing.draft.kind == "integration" else "proven"
+        tested = f"{of}, but not published" if standing.draft.tested_at else f"not {of}"
         notes.append(f"version {standing.draft.version} is a draft: {tested}")
     return "; ".join(notes)
 
 
 def _unpublished(kind: Kind, definition: Definition, there: There) -> Iterator[Fault]:
-    """What a definition in use refers to that is a draft and nothing else."""
-    if not getattr(definition, "enabled", True):
+    """What a definition in force refers to, and cannot do without, that is a draft and nothing else."""
+    if kind != "trigger" or not getattr(definition, "enabled", True):
         return
     for field, other, name in references_of(kind, definition.model_dump(mode="json")):
         standing = there.get((other, name))
-        if standing is not None and standing.current is None:
-            yield Fault(field, f"an {other} that is published: {name} is a draft, so its messages wait; test and publish it")
+        if other in ("integration", "template") and standing is not None and standing.current is None:
+            yield Fault(field, f"{other} {name} to be published: it is a draft, so messages wait for it")
 
 
 def _fail(error: Exception) -> str:

@@ -1,96 +1,37 @@
-"""Changing definitions: one change at a time, checked as a whole, secrets apart.
+"""Changing definitions: put, rolled back, deleted.
 
-A definition in force always has its secrets: they are written before its row and removed after it. The secret remembers for
-which version it was written, so that a change that was cut off between the two is seen and finished when it is put again.
-
-An integration is a draft until it is published, and only what was tested is published. An edit that changes nothing of what a
-test shows is in force at once, as is the switch `enabled`.
+An integration, a template and a trigger are drafts until they are published (`publishing.py`). An edit that changes nothing of
+what a test or a proof shows, nor of what visitors get, is in force at once, as is the switch `enabled`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from admin_api import kept
 from admin_api.changes import differences, masked
-from admin_api.drafts import DRAFTED, proves
-from admin_api.kept import Kept, Values
-from admin_api.review import review
-from admin_api.store import Body, Standing, Store, Stored, as_text
+from admin_api.desk import Desk, Known, Put, absent
+from admin_api.drafts import DRAFTED, at_once, proves
+from admin_api.kept import Values
+from admin_api.store import Body, Standing, Stored
 from shared.catalogue import unmask
-from shared.clock import Clock, iso
+from shared.clock import iso
 from shared.definitions import KINDS, Destination, Integration, Kind
 from shared.errors import BadRequest, Transient
 from shared.fields import Definition
 from shared.observe import logger
-from shared.secrets import Secrets
-from shared.state import Leases
 from shared.tokens import Send, try_credentials
-from shared.validation import Fault, Find, check, dotted, marks_of, references_of, secrets_of
+from shared.validation import dotted, marks_of, references_of, secrets_of
 
-LARGEST_BODY = 390_000
-"""Bytes: a DynamoDB item holds 400 KB, its other columns included."""
-
-_LEASE = "definitions"
-
-
-@dataclass(frozen=True)
-class Put:
-    """One definition to be put by somebody. Dry: says what would change. `assumed` are taken to exist, as (kind, name)."""
-
-    kind: Kind
-    name: str
-    body: JsonValue
-    by: str
-    dry: bool = False
-    assumed: Collection[tuple[str, str]] = ()
-
-
-@dataclass(frozen=True)
-class Known:
-    """What is known of a definition when it is edited."""
-
-    standing: Standing
-    kept: Kept = field(repr=False)
-
-    @property
-    def newest(self) -> Stored | None:
-        """What is edited."""
-        return self.standing.newest
-
-    @property
-    def values(self) -> Values:
-        """Its secret values."""
-        return self.kept.of(self.newest, self.standing)
-
-    def definition(self, row: Stored | None) -> Definition | None:
-        """One of the two there may be, with its secrets; None if there is none, or it is from an older release and not valid."""
-        if row is None:
-            return None
-        return check(row.kind, unmask(row.body, self.kept.of(row, self.standing).by_path))[0]  # type: ignore[arg-type]
+_MOST_CHANGED = 50
 
 
 class Editor:
-    """Puts, publishes and deletes definitions."""
+    """Puts and deletes definitions."""
 
-    def __init__(
-        self,
-        store: Store,
-        secrets: Secrets,
-        leases: Leases,
-        clock: Clock,
-        send: Send,
-        *,
-        lease_seconds: int,
-        origins: tuple[str, ...],
-        destinations: Collection[str],
-    ) -> None:
-        self._store, self._secrets, self._leases, self._clock, self._send = store, secrets, leases, clock, send
-        self._lease_seconds, self._origins, self._destinations = lease_seconds, origins, set(destinations)
+    def __init__(self, desk: Desk, send: Send) -> None:
+        self._desk, self._store, self._send = desk, desk.store, send
 
     def put(self, put: Put) -> Body:
         """Checks and stores a definition; changes nothing if there is nothing to change. Returns the version and what changed.
@@ -100,71 +41,41 @@ class Editor:
         """
         if put.dry:
             return self._put(put)
-        with self._alone():
+        with self._desk.alone():
             return self._put(put)
 
-    def publish(self, kind: Kind, name: str, by: str) -> Body:
-        """Puts the draft in force; does nothing if there is no draft.
+    def roll_back(self, kind: Kind, name: str, version: int, by: str) -> Body:
+        """Makes the content of an earlier version the newest one, as `put` does; whether it is switched on stays as it is.
 
-        Raises BadRequest: 404 if there is no such definition, 422 if the draft has not been tested, or is not right any more,
-        409 as `put` does.
+        Raises BadRequest: 404 if there is no such version, else as `put`.
         """
-        with self._alone():
-            known = self.known(kind, name)
-            if known.standing.draft is None:
-                if known.standing.current is None:
-                    raise _missing(kind, name)
-                return {**known.standing.current.summary(), "published": known.standing.current.version}
-            return self._publish(known, known.standing.draft, by)
+        with self._desk.alone():
+            newest, earlier = self._store.standing(kind, name).newest, self._store.version(kind, name, version)
+            if newest is None or newest.body is None or earlier is None or earlier.body is None:
+                raise BadRequest(f"there is no version {version} of {kind} {name!r}", field="to", status=404)
+            body = {key: value for key, value in earlier.body.items() if key != "enabled"}
+            switch = {"enabled": newest.body["enabled"]} if "enabled" in newest.body else {}
+            return self._put(Put(kind, name, {**body, **switch}, by), earlier)
 
     def delete(self, kind: Kind, name: str, by: str) -> Body:
         """Takes a definition out of force, with its secrets; its history stays.
 
-        Raises BadRequest: 404 if there is none, 409 if another definition uses it or somebody else is changing definitions.
+        Raises BadRequest: 404 if there is none, 409 if another definition uses it, if it is a trigger or template in force, or
+        if somebody else is changing definitions.
         """
-        with self._alone():
+        with self._desk.alone():
             standing = self._store.standing(kind, name)
             if standing.newest is not None:
+                _refuse_if_in_force(standing)
                 self._refuse_if_used(kind, name)
-                tombstone = Stored(kind, name, standing.newest.version + 1, None, iso(self._clock()), by)
+                tombstone = Stored(kind, name, standing.latest + 1, None, iso(self._desk.clock()), by)
                 self._store.delete(tombstone, standing)
                 logger.info("definition deleted", kind=kind, definition=name, version=tombstone.version)
             # Also if there is no row any more: an earlier deletion may have been cut off here.
-            self._secrets.delete(secret_of(kind, name))
-            self._secrets.delete(f"token/{kind}/{name}")
+            self._desk.forget(kind, name)
         if standing.newest is None:
-            raise _missing(kind, name)
+            raise absent(kind, name)
         return tombstone.summary()
-
-    def known(self, kind: Kind, name: str) -> Known:
-        """What there is of a definition."""
-        return Known(self._store.standing(kind, name), kept.read(self._secrets.read(secret_of(kind, name))))
-
-    def checked(self, put: Put, values: Values) -> Definition:
-        """The definition that somebody wants to put. `values` are the secrets that it may keep. Raises BadRequest (422)."""
-        if not isinstance(put.body, dict):
-            raise BadRequest("the body must be a JSON object", field="body", status=422)
-        body: Body = {"name": put.name, **put.body}
-        missing = [path for path in marks_of(body) if path not in values.by_path]
-        faults = [Fault("name", "the name in the path, or none")] if body["name"] != put.name else []
-        faults += [Fault(dotted(path), "a value: none is kept here") for path in missing]
-        definition, wrong = check(put.kind, unmask(body, {**dict.fromkeys(missing, "missing"), **values.by_path}))
-        faults += wrong
-        if definition is not None:
-            faults += review(put.kind, definition, self._find(put.assumed), self._origins, self._destinations)
-        if definition is None or faults:
-            raise _refusal(faults)
-        return definition
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """One change at a time in the whole deployment: a reference that was checked stays good, a secret belongs to its row."""
-        if not self._leases.take(_LEASE, self._lease_seconds):
-            raise BadRequest("another change of definitions is being made: try again in a moment", status=409)
-        try:
-            yield
-        finally:
-            self._leases.give_back(_LEASE)
 
     def _refuse_if_used(self, kind: Kind, name: str) -> None:
         for other in KINDS:
@@ -173,28 +84,40 @@ class Editor:
                 if row.newest is not None and (kind, name) in used:
                     raise BadRequest(f"{other} {row.newest.name!r} uses this {kind}: change or delete it first", status=409)
 
-    def _put(self, put: Put) -> Body:
-        known = self.known(put.kind, put.name)
-        current = known.standing.current
-        definition = self.checked(put, known.values)
+    def _put(self, put: Put, restored: Stored | None = None) -> Body:
+        known = self._desk.known(put.kind, put.name)
+        current, newest = known.standing.current, known.newest
+        definition = self._desk.checked(put, known.values)
         changed = _changed(known, definition)
         self._try(known, definition)
-        published = current.version if current else None
-        answer: Body = {"kind": put.kind, "name": put.name, "created": known.newest is None, "changed": list(changed)}
-        if known.newest is not None and not changed:
-            return {**answer, **_versions(put.kind, known.newest.version, published)}
-        latest = known.newest.version if known.newest else self._store.latest_version(put.kind, put.name)
-        stored = Stored(put.kind, put.name, latest + 1, _body(definition), iso(self._clock()), put.by)
-        if put.kind not in DRAFTED or proves(known.definition(current), definition):
-            if not put.dry:
-                self._put_in_force(stored, definition, known)
-            return {**answer, **_versions(put.kind, stored.version, stored.version)}
-        if current and isinstance(definition, Integration) and _is_enabled(current) != definition.enabled:
-            known = self._switch(known, current, stored, on=definition.enabled, dry=put.dry)
-            published, stored = stored.version, replace(stored, version=stored.version + 1)
+        answer: Body = {"kind": put.kind, "name": put.name, "created": newest is None, "changed": list(changed)}
+        if newest is not None and not changed:
+            return {**answer, **_versions(newest, current.version if current else None)}
+        stored = self._stored(put, definition, changed, known.standing.latest, restored)
+        if put.kind not in DRAFTED or at_once(known.definition(current), definition):
+            stored = self._put_in_force(put, stored, definition, known)
+            return {**answer, **_versions(stored, stored.version)}
+        stored = _proven(stored, definition, known, restored)
+        if current and _is_enabled(current.body) != _is_enabled(stored.body):
+            known = self._desk.switch(known, current, stored, on=_is_enabled(stored.body), dry=put.dry)
+            current, stored = known.standing.current, replace(stored, version=stored.version + 1)
         if not put.dry:
             self._put_draft(stored, definition, known)
-        return {**answer, **_versions(put.kind, stored.version, published)}
+        return {**answer, **_versions(stored, current.version if current else None)}
+
+    def _stored(self, put: Put, definition: Definition, changed: list[str], latest: int, restored: Stored | None) -> Stored:
+        """The next version."""
+        latest = latest or self._store.latest_version(put.kind, put.name)
+        return Stored(
+            put.kind,
+            put.name,
+            latest + 1,
+            _body(definition),
+            iso(self._desk.clock()),
+            put.by,
+            changed=tuple(changed)[:_MOST_CHANGED],
+            restored=restored.version if restored else 0,
+        )
 
     def _try(self, known: Known, definition: Definition) -> None:
         """Tries credentials that are new. What could not be tried is not saved."""
@@ -204,80 +127,44 @@ class Editor:
         if isinstance(before, Integration | Destination) and before.auth == definition.auth:
             return
         try:
-            try_credentials(definition.auth, self._send, self._clock)
+            try_credentials(definition.auth, self._send, self._desk.clock)
         except Transient as error:
             reason = f"the credentials could not be tried, so nothing was saved: {error.reason}; try again later"
             raise BadRequest(reason, field="auth", status=503) from error
 
-    def _put_in_force(self, stored: Stored, definition: Definition, known: Known) -> None:
+    def _put_in_force(self, put: Put, stored: Stored, definition: Definition, known: Known) -> Stored:
         if stored.kind in DRAFTED:
-            stored = replace(stored, published_at=stored.updated_at, published_by=stored.updated_by)
+            stored = stored.proven_as(known.standing.current).did("published", stored.updated_at, stored.updated_by)
+        if put.dry:
+            return stored
+        if put.assumed:  # nothing checks it again before it is in force
+            self._desk.checked(replace(put, assumed=()), known.values)
         new = known.kept.with_current(Values(secrets_of(definition), stored.version), known.standing)
-        self._write(stored, known, new, lambda: self._store.put(stored, known.standing))
+        self._desk.write(stored, known, new, lambda: self._store.put(stored, known.standing))
+        return stored
 
     def _put_draft(self, stored: Stored, definition: Definition, known: Known) -> None:
-        draft = known.standing.draft
-        if draft is not None and draft.tested_at and proves(known.definition(draft), definition):
-            stored = replace(stored, tested_at=draft.tested_at, tested_by=draft.tested_by)
         new = known.kept.with_draft(Values(secrets_of(definition), stored.version))
-        self._write(stored, known, new, lambda: self._store.put_draft(stored, known.standing))
-
-    def _switch(self, known: Known, current: Stored, stored: Stored, *, on: bool, dry: bool) -> Known:
-        """Switches what is in force on or off, while the rest of an edit is a draft. Returns what is known from then on."""
-        standing = known.standing
-        now = Stored(
-            stored.kind,
-            stored.name,
-            stored.version,
-            {**(current.body or {}), "enabled": on},
-            stored.updated_at,
-            stored.updated_by,
-            **current.acts,
-        )
-        values = known.kept.of_current(standing)
-        after = Known(replace(standing, current=now), known.kept.with_current(values, standing).with_draft(known.kept.draft))
-        if not dry:
-            self._write(now, known, after.kept, lambda: self._store.put(now, Standing(current)))
-        return after
-
-    def _publish(self, known: Known, draft: Stored, by: str) -> Body:
-        if not draft.tested_at:
-            raise BadRequest(
-                f"version {draft.version} of {draft.name} has not been tested, or its test message was not sent: test it first, "
-                f"with `sendbridge test {draft.name}`, or a POST to …/{draft.name}/test",
-                status=422,
-            )
-        self.checked(Put(draft.kind, draft.name, draft.body, by), known.values)  # type: ignore[arg-type]
-        new = known.kept.published(known.standing)
-        self._write(draft, known, new, lambda: self._store.publish(draft, known.standing, iso(self._clock()), by))
-        logger.info("definition published", kind=draft.kind, definition=draft.name, version=draft.version)
-        return {"kind": draft.kind, "name": draft.name, **_versions("integration", draft.version, draft.version)}
-
-    def _find(self, assumed: Collection[tuple[str, str]]) -> Find:
-        def find(kind: Kind, name: str) -> Body | None:
-            if (kind, name) in assumed:
-                return {}
-            newest = self._store.standing(kind, name).newest
-            return newest.body if newest else None
-
-        return find
-
-    def _write(self, stored: Stored, known: Known, new: Kept, write_row: Callable[[], None]) -> None:
-        """Secrets first, then the row, then what is no longer needed."""
-        if len(as_text(stored.body).encode()) > LARGEST_BODY:
-            raise BadRequest(f"the definition has more than {LARGEST_BODY} bytes", field="body", status=413)
-        name, both = secret_of(stored.kind, stored.name), known.kept.joined(new)
-        if not both.same(known.kept):
-            self._secrets.write(name, both.as_json())
-        write_row()
-        if not new.same(both):
-            self._secrets.write(name, new.as_json())
-        logger.info("definition saved", kind=stored.kind, definition=stored.name, version=stored.version)
+        self._desk.write(stored, known, new, lambda: self._store.put_draft(stored, known.standing))
 
 
-def secret_of(kind: str, name: str) -> str:
-    """The name of a definition's secret."""
-    return f"definition/{kind}/{name}"
+def _refuse_if_in_force(standing: Standing) -> None:
+    current = standing.current
+    if current is not None and current.kind in ("trigger", "template"):
+        how = f"`sendbridge unpublish {current.kind}/{current.name}`"
+        raise BadRequest(f"{current.kind} {current.name!r} is published: unpublish it first, with {how}", status=409)
+
+
+def _proven(stored: Stored, definition: Definition, known: Known, restored: Stored | None) -> Stored:
+    """With the proof of another version that shows the same. What is in force has shown itself."""
+    draft, current = known.standing.draft, known.standing.current
+    shown = current
+    if current is not None and not current.tested_at:
+        shown = replace(current, tested_at=current.updated_at, tested_by=current.updated_by)
+    for row, tested in ((draft, draft), (current, shown), (restored, restored)):
+        if tested is not None and tested.tested_at and proves(known.definition(row), definition):
+            return stored.proven_as(tested)
+    return stored
 
 
 def _changed(known: Known, definition: Definition) -> list[str]:
@@ -286,16 +173,16 @@ def _changed(known: Known, definition: Definition) -> list[str]:
     if newest is None or newest.body is None:
         return sorted(definition.model_fields_set - {"name"})
     new = masked(definition.model_dump(mode="json"), wanted.keys())
-    fields = differences(_in_full(type(definition), newest.body), new)
+    fields = differences(in_full(type(definition), newest.body), new)
     cut_off = values.version > newest.version
     secret = [dotted(path) for path, value in wanted.items() if cut_off or values.by_path.get(path) != value]
     return list(dict.fromkeys([*fields, *secret]))
 
 
-def _in_full(model: type[BaseModel], body: Body) -> JsonValue:
+def in_full(model: type[BaseModel], body: Body) -> JsonValue:
     """A stored body with its defaults; as it is if it is from an older release and no longer valid."""
     try:
-        definition = model.model_validate(unmask(body, {}))
+        definition = model.model_validate(unmask(body, dict.fromkeys(marks_of(body), "kept")))
     except ValidationError:
         return body
     return masked(definition.model_dump(mode="json"), marks_of(body))
@@ -307,21 +194,11 @@ def _body(definition: Definition) -> Body:
     return body if isinstance(body, dict) else {}
 
 
-def _is_enabled(row: Stored) -> bool:
-    return (row.body or {}).get("enabled", True) is True
+def _is_enabled(body: Body | None) -> bool:
+    return (body or {}).get("enabled", True) is True
 
 
-def _versions(kind: str, newest: int, published: int | None) -> Body:
-    return {"version": newest, **({"published": published} if kind in DRAFTED else {})}
-
-
-def _missing(kind: str, name: str) -> BadRequest:
-    return BadRequest(f"there is no {kind} named {name!r}", status=404)
-
-
-def _refusal(found: list[Fault]) -> BadRequest:
-    # One fault a field: the first is the cause of the others.
-    faults = list({fault.field: fault for fault in reversed(found)}.values())[::-1]
-    first = f"{faults[0].field}: expected {faults[0].expected}"
-    summary = first if len(faults) == 1 else f"{first}; and {len(faults) - 1} more"
-    return BadRequest(summary, field=faults[0].field, status=422, faults=tuple(faults))
+def _versions(newest: Stored, published: int | None) -> Body:
+    if newest.kind not in DRAFTED:
+        return {"version": newest.version}
+    return {"version": newest.version, "published": published, "tested": bool(newest.tested_at)}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import JsonValue
@@ -15,23 +16,36 @@ from shared.errors import BadRequest, Misconfigured
 from shared.fields import Definition
 from shared.signatures import standard_webhook_key
 from shared.trackers import Tracker
-from shared.validation import Fault, Find, mismatches, references_of
+from shared.triggers import Trigger
+from shared.validation import Body, Fault, Find, mismatches, references_of
 
 _KEY = re.compile(r"(.*[-_])?(api[-_]?key|key|token|secret|password|passwd|pwd|signature|sig|auth)", re.IGNORECASE)
 """Names of query parameters that hold what must not be seen."""
 
 
-def review(kind: Kind, definition: Definition, find: Find, origins: tuple[str, ...], destinations: set[str]) -> list[Fault]:
-    """Everything that is wrong. `find` gives the other definitions; `destinations` are those with a queue."""
+@dataclass(frozen=True)
+class Around:
+    """The other definitions that one is judged among."""
+
+    find: Find
+    triggers: Callable[[], Iterable[Body]]
+    """All triggers: they bring together a template and an integration."""
+
+
+def review(kind: Kind, definition: Definition, around: Around, origins: tuple[str, ...], destinations: set[str]) -> list[Fault]:
+    """Everything that is wrong. `destinations` are those with a queue."""
     body = definition.model_dump(mode="json")
+    syntax = [*_syntax(definition)]
     return [
-        *(Fault(field, f"the name of {_a(other)} that exists") for field, other, name in _absent(kind, body, find)),
-        *mismatches(kind, body, find),
+        *(Fault(field, f"the name of {_a(other)} that exists") for field, other, name in _absent(kind, body, around.find)),
+        *mismatches(kind, body, around.find),
         *_connector(definition),
         *_addresses(definition, origins),
         *_signing_secrets(definition),
-        *_syntax(definition),
+        *syntax,
         *_queue(definition, destinations),
+        *_rules(definition),
+        *(() if syntax else _variables(kind, definition, body, around)),
     ]
 
 
@@ -107,3 +121,23 @@ def _syntax(definition: Definition) -> Iterator[Fault]:
 
     for field, said in content_faults(definition):
         yield Fault(field, said)
+
+
+def _rules(definition: Definition) -> Iterable[Fault]:
+    if not isinstance(definition, Trigger):
+        return []
+    # Imported here, as it brings the engine of regular expressions, which nothing else of what is edited needs.
+    from shared.rule_faults import faults_of  # noqa: PLC0415
+
+    return faults_of(definition)
+
+
+def _variables(kind: Kind, definition: Definition, body: Body, around: Around) -> Iterable[Fault]:
+    if not isinstance(definition, Template | Integration | Trigger):
+        return []
+    from shared.provided import lacking, lacking_in, unknown_in  # noqa: PLC0415  # Liquid, as above
+
+    if isinstance(definition, Trigger):
+        return lacking(body, around.find)
+    unknown = unknown_in(definition) if isinstance(definition, Template) else []
+    return unknown or lacking_in(kind, body, around.triggers(), around.find)

@@ -1,13 +1,13 @@
 """The definitions table: the row of each definition that is in force, its draft beside it, and a row for every version there
-ever was.
+ever was, with everything that was done with it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import JsonValue
 
@@ -24,6 +24,18 @@ if TYPE_CHECKING:
 Body = dict[str, JsonValue]
 
 _ACTS = ("tested_at", "tested_by", "published_at", "published_by")
+_LISTS = ("changed", "deeds")
+_MOST_DEEDS = 100
+
+What = Literal["tested", "published", "unpublished"]
+
+
+class Deed(NamedTuple):
+    """Something that was done with a version."""
+
+    what: What
+    at: str
+    by: str
 
 
 @dataclass(frozen=True)
@@ -37,15 +49,33 @@ class Stored:
     updated_at: str
     updated_by: str
     tested_at: str = ""
-    """When the vendor took a test message that was made with exactly this version; empty if none was."""
+    """When a test message, or a proof, that was made with exactly this content was sent; empty if none was."""
     tested_by: str = ""
     published_at: str = ""
     published_by: str = ""
+    changed: tuple[str, ...] = ()
+    """The fields in which it differs from the version before."""
+    restored: int = 0
+    """The version that it is the content of again; 0 if none."""
+    deeds: tuple[Deed, ...] = ()
+    """What was done with it, the last one last."""
 
     @property
     def acts(self) -> dict[str, str]:
         """Who tested and published it, and when."""
         return {act: getattr(self, act) for act in _ACTS}
+
+    def proven_as(self, other: Stored | None) -> Stored:
+        """Tested by what was sent with the other version, if that was."""
+        if other is None or not other.tested_at:
+            return self
+        return replace(self, tested_at=other.tested_at, tested_by=other.tested_by)
+
+    def did(self, what: What, at: str, by: str) -> Stored:
+        """With one more thing done."""
+        acts = {"tested": (at, by), "published": (at, by)} if what != "unpublished" else {}
+        marks = {f"{what}_at": at, f"{what}_by": by} if what in acts else {"published_at": "", "published_by": ""}
+        return replace(self, **marks, deeds=(*self.deeds, Deed(what, at, by))[-_MOST_DEEDS:])  # type: ignore[arg-type]
 
     def summary(self) -> Body:
         """All but the content."""
@@ -58,6 +88,12 @@ class Stored:
             **{act: value for act, value in self.acts.items() if value},
         }
         return known if self.body is not None else {**known, "deleted": True}
+
+    def history(self) -> Body:
+        """All but the content, with what changed and what was done with it."""
+        deeds: list[JsonValue] = [{**deed._asdict()} for deed in self.deeds]
+        restored: Body = {"restored": self.restored} if self.restored else {}
+        return {**self.summary(), "changed": [*self.changed], **restored, "deeds": deeds}
 
     def whole(self) -> Body:
         """As the API shows it."""
@@ -75,6 +111,11 @@ class Standing:
     def newest(self) -> Stored | None:
         """What somebody who edits it starts from."""
         return self.draft or self.current
+
+    @property
+    def latest(self) -> int:
+        """The highest version of both; 0 if there is none. What is in force is newer than its draft if a switch was cut off."""
+        return max((row.version for row in (self.current, self.draft) if row is not None), default=0)
 
     @property
     def bodies(self) -> list[Body]:
@@ -124,21 +165,34 @@ class Store:
         """Makes this the draft. Raises BadRequest (409) as `put` does."""
         self._write([self._put(stored, _drafts(stored.kind), replaces.draft), self._note(stored)])
 
-    def mark_tested(self, draft: Stored, at: str, by: str) -> None:
-        """Notes that this draft was tested. Raises BadRequest (409) if it is not the draft any more."""
-        tested = replace(draft, tested_at=at, tested_by=by)
-        self._write([self._put(tested, _drafts(draft.kind), draft), self._note(tested, again=True)])
+    def mark_tested(self, drafts: Sequence[Stored], at: str, by: str) -> None:
+        """Notes that these drafts were tested. Raises BadRequest (409) if one is not the draft any more."""
+        tested = [(draft, draft.did("tested", at, by)) for draft in drafts]
+        changes = [(self._put(now, _drafts(was.kind), was), self._note(now, again=True)) for was, now in tested]
+        self._write([change for pair in changes for change in pair])
 
-    def publish(self, draft: Stored, replaces: Standing, at: str, by: str) -> None:
-        """Makes the draft the version in force. Raises BadRequest (409) as `put` does."""
-        stored = replace(draft, published_at=at, published_by=by)
-        changes = [self._put(stored, stored.kind, replaces.current), *self._drop(replaces), self._note(stored, again=True)]
-        self._write(changes)
+    def publish(self, standings: Sequence[Standing], at: str, by: str) -> None:
+        """Makes the drafts the versions in force, all at once. Raises BadRequest (409) as `put` does."""
+        self._write([change for standing in standings for change in self._published(standing, at, by)])
+
+    def unpublish(self, standing: Standing, at: str, by: str) -> None:
+        """Takes the version in force out of it: it is the draft again, if there is no newer one. Raises BadRequest (409)."""
+        if standing.current is None:
+            return
+        stored = standing.current.did("unpublished", at, by)
+        draft = [] if standing.draft else [self._put(stored, _drafts(stored.kind), None)]
+        self._write([self._gone(standing.current, stored.kind), *draft, self._note(stored, again=True)])
 
     def delete(self, tombstone: Stored, replaces: Standing) -> None:
         """Takes a definition out of force and notes it in its history. Raises BadRequest (409) as `put` does."""
         gone = [self._gone(replaces.current, replaces.current.kind)] if replaces.current else []
         self._write([*gone, *self._drop(replaces), self._note(tombstone)])
+
+    def _published(self, standing: Standing, at: str, by: str) -> list[TransactWriteItemTypeDef]:
+        if standing.draft is None:
+            return []
+        stored = standing.draft.did("published", at, by)
+        return [self._put(stored, stored.kind, standing.current), *self._drop(standing), self._note(stored, again=True)]
 
     def _put(self, stored: Stored, pk: str, replaces: Stored | None) -> TransactWriteItemTypeDef:
         return _put(self._table, {**_row(stored), "pk": {"S": pk}, "sk": {"S": stored.name}}, _unchanged(replaces))
@@ -192,6 +246,8 @@ def _row(stored: Stored) -> Row:
         "updated_at": {"S": stored.updated_at},
         "updated_by": {"S": stored.updated_by},
         **{act: {"S": value} for act, value in stored.acts.items() if value},
+        **{column: {"S": json.dumps(value)} for column in _LISTS if (value := getattr(stored, column))},
+        **({"restored": {"N": str(stored.restored)}} if stored.restored else {}),
     }
 
 
@@ -202,9 +258,18 @@ def as_text(body: Body | None) -> str:
 
 def _stored(kind: str, name: str, item: Row) -> Stored:
     text = {name: value["S"] for name, value in item.items() if "S" in value}
-    acts = {act: text.get(act, "") for act in _ACTS}
-    body = json.loads(text["body"])
-    return Stored(kind, name, int(item["version"]["N"]), body, text["updated_at"], text["updated_by"], **acts)
+    return Stored(
+        kind,
+        name,
+        int(item["version"]["N"]),
+        json.loads(text["body"]),
+        text["updated_at"],
+        text["updated_by"],
+        **{act: text.get(act, "") for act in _ACTS},
+        changed=tuple(json.loads(text.get("changed", "[]"))),
+        restored=int(item["restored"]["N"]) if "restored" in item else 0,
+        deeds=tuple(Deed(*deed) for deed in json.loads(text.get("deeds", "[]"))),
+    )
 
 
 def _put(table: str, row: Row, condition: dict[str, object]) -> TransactWriteItemTypeDef:

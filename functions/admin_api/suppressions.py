@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from typing import Annotated, TypeVar
 
-from pydantic import Field, JsonValue, StringConstraints, ValidationError
+from pydantic import Field, JsonValue, StringConstraints
 
+from admin_api.reading import check_address, read_as
 from shared.clock import Clock, iso
-from shared.emails import is_address
-from shared.errors import BadRequest
 from shared.fields import Channel, Part
 from shared.person import Cause, Suppression
-from shared.phones import is_e164
-from shared.problem import first_problem
 from shared.profiles import Profiles
 
 
@@ -78,12 +75,6 @@ class Suppressions:
 
 
 def _read(model: type[S], body: JsonValue) -> S:
-    try:
-        subject = model.model_validate(body)
-    except ValidationError as error:
-        where = ".".join(str(part) for part in error.errors()[0]["loc"])[:100]
-        raise BadRequest(first_problem(error)[:500], field=where or "body", status=422) from error
-    if not (is_e164 if subject.channel == "sms" else is_address)(subject.address):
-        expected = "a phone number like +491701234567" if subject.channel == "sms" else "an email address"
-        raise BadRequest(f"address: expected {expected}", field="address", status=422)
+    subject = read_as(model, body)
+    check_address(subject.channel, subject.address, "address")
     return subject

@@ -1,7 +1,10 @@
 """Whether a message may go out now: asked immediately before each send, in a fixed order. Pure.
 
-1. It is still valid.  2. Its trigger is there and switched on.  3. The person wants it: no opt-out on the channel.
-4. They can be reached as the integration wants them named.  5. It is no quiet hour where they are.  6. No cap is reached.
+1. It is still valid.  2. Its trigger is published.  3. The person wants it: no opt-out on the channel.
+4. They can be reached as the integration wants them named.  5. It is within the trigger's hours, and no quiet hour, where they
+are.  6. No cap is reached.
+
+Whether the trigger is paused was asked before (`choosing.py`).
 """
 
 from __future__ import annotations
@@ -17,9 +20,11 @@ from shared.fields import Cap, is_zone
 from shared.jobs import MessageJob
 from shared.person import Profile, identifier_of
 from shared.sends import Sends, Slot, free_at, pruned, with_slot, without_slot
-from shared.triggers import Trigger
+from shared.triggers import DAYS, Hours, Trigger
 
 _LONGEST_ZONE = 64
+_DAYS_AHEAD = 16
+"""In which the hours begin, even if a zone skips a date."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +88,8 @@ def _over(job: MessageJob, trigger: Trigger | None, now: datetime) -> str | None
     if now > job.valid_until:
         return "no longer valid"
     if trigger is None:
-        return "the trigger was deleted"
-    return None if trigger.enabled else "the trigger is switched off"
+        return "the trigger was unpublished"
+    return None
 
 
 def _unwanted(profile: Profile | None, integration: Integration) -> str | None:
@@ -119,16 +124,23 @@ class _Question:
 
     def answer(self) -> Verdict:
         exempt = self.trigger.name in self.policy.exempt
-        if not exempt and self.policy.quiet_hours is not None:
-            ends = quiet_until(self.policy.quiet_hours, self.profile, self.now)
-            if ends > self.now:
-                return self._wait("quiet hours", ends, "no longer valid after quiet hours")
+        quiet = None if exempt else self.policy.quiet_hours
+        begins = open_from(self.trigger.hours, quiet, self.profile, self.now, self.job.valid_until)
+        if begins > self.now:
+            why, when = self._closed(quiet)
+            return self._wait(why, begins, f"no longer valid {when}")
         for cap, of in self._caps(exempt):
             ends = self._free_at(cap, of)
             if ends > self.now:
                 why = f"frequency cap of the {of}: {cap.times} in {cap.hours} h"
                 return self._wait(why, ends, why)
         return Send(self._taken(exempt))
+
+    def _closed(self, quiet: QuietHours | None) -> tuple[str, str]:
+        """Why it is no time for it, and when that ends."""
+        if quiet is not None and quiet_until(quiet, self.profile, self.now) > self.now:
+            return "quiet hours", "after quiet hours"
+        return "outside the trigger's hours", "within the trigger's hours"
 
     def _caps(self, exempt: bool) -> list[tuple[Cap, str]]:
         both = ((self.trigger.cap, "trigger"), (None if exempt else self.policy.cap, "channel"))
@@ -189,8 +201,46 @@ def quiet_until(hours: QuietHours, profile: Profile, now: datetime) -> datetime:
     return next(at for at in times if at > now and not _is_quiet(at.astimezone(zone), begins, ends))
 
 
-def zone_of(hours: QuietHours, profile: Profile) -> ZoneInfo:
-    """The person's zone, if their profile has one that there is; else the policy's."""
+def open_from(hours: Hours | None, quiet: QuietHours | None, profile: Profile, now: datetime, ends: datetime) -> datetime:
+    """The first moment from `now` on that is within the hours and not quiet; a moment after `ends` if there is none before."""
+    at = now
+    while at <= ends:
+        later = quiet_until(quiet, profile, at) if quiet is not None else at
+        later = hours_from(hours, profile, later) if hours is not None else later
+        if later == at:
+            break
+        at = later
+    return at
+
+
+def hours_from(hours: Hours, profile: Profile, now: datetime) -> datetime:
+    """When the hours begin where the person is; `now` if it is within them.
+
+    Goes by the clock on the wall, as quiet hours do. Days are those on which the hours begin.
+    """
+    zone = zone_of(hours, profile)
+    local = now.astimezone(zone)
+    if _is_open(hours, local):
+        return now
+    begins = time() if hours.begins == hours.ends else time.fromisoformat(hours.begins)
+    days = (local.date() + timedelta(days=one) for one in range(_DAYS_AHEAD))
+    walls = [datetime.combine(day, begins, zone).replace(fold=fold) for day in days for fold in (0, 1)]
+    times = sorted(wall.astimezone(UTC) for wall in walls)
+    return next(at for at in times if at > now and _is_open(hours, at.astimezone(zone)))
+
+
+def _is_open(hours: Hours, local: datetime) -> bool:
+    clock, begins, ends = local.time(), time.fromisoformat(hours.begins), time.fromisoformat(hours.ends)
+    today, yesterday = DAYS[local.weekday()] in hours.days, DAYS[local.weekday() - 1] in hours.days
+    if begins == ends:
+        return today
+    if begins < ends:
+        return today and begins <= clock < ends
+    return (today and clock >= begins) or (yesterday and clock < ends)
+
+
+def zone_of(hours: QuietHours | Hours, profile: Profile) -> ZoneInfo:
+    """The person's zone, if their profile has one that there is; else that of the hours."""
     theirs = profile.attributes.get(hours.attribute)
     known = isinstance(theirs, str) and len(theirs) <= _LONGEST_ZONE and is_zone(theirs)
     return ZoneInfo(str(theirs) if known else hours.zone)

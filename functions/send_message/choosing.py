@@ -1,9 +1,12 @@
-"""Which integration a message goes through: its own, or the one to fail over to while the first one's ESP is down.
+"""Whether a message waits because its trigger or its integration is switched off, and which integration it goes through: its
+own, or the one to fail over to while the first one's ESP is down.
 
 Nothing goes through both: once an attempt through the first may have gone out, the message stays with it.
 """
 
 from __future__ import annotations
+
+from datetime import datetime
 
 from connectors.registry import ESPS
 from send_message.outbox import Outbox, circuit
@@ -14,7 +17,10 @@ from shared.definitions import Integration
 from shared.errors import Misconfigured, Transient
 
 _LOOKED_AFTER = 300.0
-"""Seconds after which a message whose integration is switched off is looked at again."""
+"""Seconds after which a message whose trigger or integration is switched off is looked at again."""
+
+_OFTEN, _MOST = 100, 180
+"""Receives up to which it is looked at that often, and with which it must get along: SQS parks what it gave out too often."""
 
 
 def choose(run: Run, settler: Settler, work: Work) -> bool:
@@ -23,8 +29,8 @@ def choose(run: Run, settler: Settler, work: Work) -> bool:
     work.chosen = _own(outbox, work)
     if now > work.job.valid_until:
         return True
-    if not outbox.integrations.require(work.via.integration.name).definition.enabled:
-        _wait(run, settler, work)
+    if reason := _switched_off(outbox, work):
+        _wait(run, settler, work, reason)
         return False
     try:
         _check(outbox, work)
@@ -78,10 +84,26 @@ def _other(outbox: Outbox, first: Integration) -> Versioned[Integration] | None:
     return other
 
 
-def _wait(run: Run, settler: Settler, work: Work) -> None:
+def _switched_off(outbox: Outbox, work: Work) -> str:
+    """What of that the message needs is switched off; empty if nothing is."""
+    if work.trigger is not None and not work.trigger.enabled:
+        return f"the trigger {work.trigger.name} is paused"
+    name = work.via.integration.name
+    return "" if outbox.integrations.require(name).definition.enabled else f"the integration {name} is paused"
+
+
+def _wait(run: Run, settler: Settler, work: Work, reason: str) -> None:
     outbox = run.outbox
-    reason = f"the integration {work.via.integration.name} is switched off"
-    error = Transient(reason, retry_after=work.waits(outbox.clock(), _LOOKED_AFTER))
+    now = outbox.clock()
+    error = Transient(reason, retry_after=work.waits(now, _looked_after(work, now)))
     if work.row is not None and (work.row.trace[-1].reason == reason or work.row.claim.tried_at):
         raise error
     settler.add(Ending(work, "waiting", outbox.hop("waits", reason), error))
+
+
+def _looked_after(work: Work, now: datetime) -> float:
+    """Seconds after which it is looked at again: more often at first, and so that it lasts until its validity ends."""
+    if work.record.receives <= _OFTEN:
+        return _LOOKED_AFTER
+    left = (work.job.valid_until - now).total_seconds()
+    return max(_LOOKED_AFTER, left / max(_MOST - work.record.receives, 1))

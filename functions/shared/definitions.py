@@ -36,6 +36,38 @@ EngagementType = Literal[
 ]
 
 
+class Visit(Part):
+    """What a visit gives to a message, made up to try it with."""
+
+    cart: Annotated[tuple[JsonValue, ...], Field(max_length=200)] = ()
+    events: Annotated[tuple[JsonValue, ...], Field(max_length=200)] = ()
+    event: dict[str, JsonValue] = Field(default_factory=dict)
+    metadata: dict[str, JsonValue] = Field(default_factory=dict)
+    lookup: dict[str, JsonValue] = Field(default_factory=dict)
+
+    def over(self, sample: Visit) -> Visit:
+        """This visit, and of the sample what it does not say."""
+        return Visit.model_validate({**sample.said(), **self.said()})
+
+    def said(self) -> dict[str, JsonValue]:
+        """What was given."""
+        return {
+            name: value for name, value in self.model_dump(mode="json", exclude_unset=True).items() if name in Visit.model_fields
+        }
+
+    def context(self) -> dict[str, JsonValue]:
+        """The variables of a message. The event is the last one, if nothing else is said."""
+        made = self.model_dump(mode="json", include=set(Visit.model_fields))
+        last = self.events[-1] if self.events else None
+        return {**made, "event": self.event or (last if isinstance(last, dict) else {})}
+
+
+class Sample(Visit):
+    """A visit, and the attributes of a person, that previews and proofs are made with if nothing else is given."""
+
+    profile: dict[str, JsonValue] = Field(default_factory=dict)
+
+
 class Template(Definition):
     """The content of a message: Liquid. An email has a subject and HTML, a text message only a text."""
 
@@ -47,6 +79,8 @@ class Template(Definition):
     """What relative links in the HTML are relative to; without it there may be none."""
     defaults: dict[str, JsonValue] = Field(default_factory=dict)
     """Values for variables that a message lacks."""
+    sample: Sample = Sample()
+    """What to try it with."""
 
     @model_validator(mode="after")
     def _has_content(self) -> Template:

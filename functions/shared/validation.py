@@ -17,7 +17,9 @@ from shared.fields import Definition
 _LONGEST_FIELD = 200
 
 
-Find = Callable[[Kind, str], Mapping[str, JsonValue] | None]
+Body = Mapping[str, JsonValue]
+
+Find = Callable[[Kind, str], Body | None]
 """The body of a definition by its kind and name; None if there is none, empty if it is there but not known."""
 
 
@@ -77,7 +79,7 @@ def references_of(kind: Kind, body: Mapping[str, JsonValue]) -> list[tuple[str, 
     """What a definition refers to: the field, and the kind and name of the other definition."""
     if kind == "trigger":
         named = [*_named(body, "template", "template"), *_named(body, "integration", "integration")]
-        return [*named, *_listed(body, "trackers", "tracker")]
+        return [*named, *_listed(body, "trackers", "tracker"), *_listed(body, "cancels", "trigger")]
     if kind == "integration":
         return [*_named(body, "failover", "integration")]
     return [*_listed(body, "exempt", "trigger")] if kind == "policy" else []

@@ -21,7 +21,7 @@ from shared.mapping import at
 from shared.request_templates import placeholders
 from shared.templates import Source, is_template
 
-Origin: TypeAlias = Literal["profile", "cart", "event", "message", "default", "unknown"]
+Origin: TypeAlias = Literal["profile", "cart", "event", "metadata", "lookup", "message", "default", "unknown"]
 
 _ROOTS: Mapping[str, Origin] = {
     "profile": "profile",
@@ -30,6 +30,8 @@ _ROOTS: Mapping[str, Origin] = {
     "cart": "cart",
     "events": "event",
     "event": "event",
+    "metadata": "metadata",
+    "lookup": "lookup",
     "mirror_url": "message",
     "now": "message",
     "unsubscribe_url": "message",

@@ -196,7 +196,13 @@ def test_a_trigger_refers_to_what_exists(ask: Ask) -> None:
     assert errors(ask("PUT", "/definitions/trigger/cart", body)).keys() == {"template", "integration", "trackers.0"}
     assuming = "template/cart,integration/postbird,tracker/shop"
     assert ask("PUT", "/definitions/trigger/cart", body, dry_run="true", assuming=assuming)[0] == 200
-    assert ask("PUT", "/definitions/trigger/cart", body, assuming=assuming)[0] == 400
+    assert ask("PUT", "/definitions/trigger/cart", body, assuming=assuming)[1]["published"] is None
+
+
+def test_what_is_in_force_at_once_refers_to_what_exists_whatever_is_assumed(ask: Ask) -> None:
+    body = {"exempt": ["receipt"]}
+    assert ask("PUT", "/definitions/policy/email", body, dry_run="true", assuming="trigger/receipt")[0] == 200
+    assert errors(ask("PUT", "/definitions/policy/email", body, assuming="trigger/receipt")).keys() == {"exempt.0"}
 
 
 def test_what_is_used_is_not_deleted(ask: Ask) -> None:
@@ -239,13 +245,13 @@ def test_a_row_that_changed_meanwhile_is_not_overwritten(aws: Aws, ask: Ask, mon
     def too_late(*_: object) -> list[Any]:
         aws.dynamodb.update_item(
             TableName=aws.table("definitions"),
-            Key={"pk": {"S": "template"}, "sk": {"S": "cart"}},
+            Key={"pk": {"S": "draft:template"}, "sk": {"S": "cart"}},
             UpdateExpression="SET version = :v",
             ExpressionAttributeValues={":v": {"N": "7"}},
         )
         return []
 
-    monkeypatch.setattr("admin_api.edit.review", too_late)
+    monkeypatch.setattr("admin_api.desk.review", too_late)
     status, problem = ask("PUT", "/definitions/template/cart", template(subject="Mine"))
     assert (status, problem["title"]) == (409, "Conflict")
 
@@ -254,7 +260,7 @@ def test_a_definition_of_an_older_release_can_be_replaced(aws: Aws, ask: Ask) ->
     ask("PUT", "/definitions/template/cart", template())
     aws.dynamodb.update_item(
         TableName=aws.table("definitions"),
-        Key={"pk": {"S": "template"}, "sk": {"S": "cart"}},
+        Key={"pk": {"S": "draft:template"}, "sk": {"S": "cart"}},
         UpdateExpression="SET body = :b",
         ExpressionAttributeValues={":b": {"S": json.dumps({"name": "cart", "title": "no field of ours"})}},
     )

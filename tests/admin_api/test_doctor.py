@@ -69,10 +69,15 @@ def healthy(sick: Ask, secrets: Secrets, vendors: tuple[EspSandbox, DynamicsSand
 
 
 def published(ask: Ask) -> None:
-    """Tests and publishes the integration."""
+    """Tests and publishes the integration, then the trigger with its template."""
     status, tested = ask("POST", "/definitions/integration/postbird/test", {"profile": {"email": "test@example.com"}})
     assert (status, tested["proven"]) == (200, True), tested
     assert ask("POST", "/definitions/integration/postbird/publish")[0] == 200
+    status, proven = ask(
+        "POST", "/definitions/trigger/reminder/proof", {"to": ["test@example.com"], "profile": {"first_name": "A"}}
+    )
+    assert (status, proven["proven"]) == (200, True), proven
+    assert ask("POST", "/definitions/trigger/reminder/publish")[0] == 200
 
 
 def findings(ask: Ask) -> dict[tuple[str, str], tuple[bool, str]]:
@@ -91,7 +96,7 @@ def test_a_healthy_deployment(healthy: Ask) -> None:
     assert found["token", "integration/postbird"][1].startswith("good for ")
     assert found["vendor", "integration/postbird"][1] == "answers HTTP 405"
     assert found["vendor", "destination/dynamics"] == (True, "")
-    assert found["definition", "trigger/reminder"] == (True, "not enabled")
+    assert found["definition", "trigger/reminder"] == (True, "paused: its messages wait")
     assert found["queue", "crm-dynamics"] == (True, "0 waiting")
     assert found["table", "visits"] == (True, "")
 
@@ -136,6 +141,7 @@ def test_credentials_that_are_refused(healthy: Ask, secrets: Secrets, vendors: t
 
 def test_a_vendor_that_is_down(healthy: Ask) -> None:
     stored = healthy("GET", "/definitions/integration/postbird")[1]["definition"]
+    healthy("POST", "/definitions/trigger/reminder/unpublish")
     healthy("DELETE", "/definitions/trigger/reminder")
     healthy("DELETE", "/definitions/integration/postbird")
     stored["auth"] = {"type": "none"}
@@ -169,12 +175,23 @@ def test_what_is_still_a_draft(healthy: Ask) -> None:
     assert found == (True, "version 2 is a draft: not tested")
 
 
-def test_a_trigger_whose_integration_was_never_published(sick: Ask, secrets: Secrets) -> None:
+def test_triggers_and_templates_that_are_drafts(sick: Ask, secrets: Secrets) -> None:
     secrets.write("links", {"key": "k"})
     sick("PUT", "/definitions/template/cart", template())
     sick("PUT", "/definitions/integration/postbird", integration(url="https://esp.example", auth={"type": "none"}))
     sick("PUT", "/definitions/trigger/reminder", trigger())
-    said = wrong(sick)["definition", "trigger/reminder"]
-    assert said == (
-        "integration: expected an integration that is published: postbird is a draft, so its messages wait; test and publish it"
-    )
+    found = findings(sick)
+    for name in ("template/cart", "trigger/reminder"):
+        assert found["definition", name] == (True, "version 1 is a draft: not proven")
+
+
+def test_a_trigger_in_force_whose_template_is_not(aws: Aws, healthy: Ask) -> None:
+    healthy("POST", "/definitions/trigger/reminder/resume")
+    row = aws.dynamodb.get_item(TableName=aws.table("definitions"), Key={"pk": {"S": "template"}, "sk": {"S": "cart"}})["Item"]
+    aws.dynamodb.put_item(TableName=aws.table("definitions"), Item={**row, "pk": {"S": "draft:template"}})
+    aws.dynamodb.delete_item(TableName=aws.table("definitions"), Key={"pk": {"S": "template"}, "sk": {"S": "cart"}})
+    assert wrong(healthy) == {
+        ("definition", "trigger/reminder"): (
+            "template: expected template cart to be published: it is a draft, so messages wait for it"
+        )
+    }

@@ -101,7 +101,7 @@ def test_what_was_tested_is_published_once(ask: Ask, catalogue: Catalogue[Integr
 
 def test_there_must_be_something_to_publish(ask: Ask) -> None:
     assert ask("POST", f"{ONE}/publish")[0] == 404
-    assert ask("POST", "/definitions/template/cart/publish")[0] == 404
+    assert ask("POST", "/definitions/policy/email/publish")[0] == 404
     assert ask("POST", "/definitions/template/cart/test", {})[0] == 404
 
 

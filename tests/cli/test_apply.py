@@ -22,9 +22,13 @@ ALL = [
 ]
 
 
-DRAFT = (
+DRAFTS = (
+    "draft      template/cart_abandoned: nothing is sent with it until version 1 is proven and published, with a trigger: "
+    "`sendbridge proof TRIGGER --to ADDRESS --publish`\n"
     "draft      integration/postbird: nothing is sent by it until version 1 is tested and published: "
     "`sendbridge test postbird --to ADDRESS --publish`\n"
+    "draft      trigger/abandoned_cart: it does not fire until version 1 is proven and published: "
+    "`sendbridge proof abandoned_cart --to ADDRESS --publish`\n"
 )
 
 
@@ -33,10 +37,18 @@ def lines(what: str) -> str:
 
 
 def test_applying_twice_changes_nothing_the_second_time(sendbridge: Sendbridge) -> None:
-    assert sendbridge("apply", "-f", DEFINITIONS).out == lines("created") + DRAFT
+    assert sendbridge("apply", "-f", DEFINITIONS).out == lines("created") + DRAFTS
     again = sendbridge("apply", "-f", DEFINITIONS)
-    assert (again.code, again.out) == (0, lines("unchanged") + DRAFT)
+    assert (again.code, again.out) == (0, lines("unchanged") + DRAFTS)
     sendbridge("test", "postbird", "--to", "ada@example.com", "--publish")
+    sendbridge("proof", "abandoned_cart", "--to", "ada@example.com")
+    assert sendbridge("apply", "-f", DEFINITIONS).out == lines("unchanged") + (
+        "draft      template/cart_abandoned: nothing is sent with it until version 1 is published: "
+        "`sendbridge publish template/cart_abandoned`\n"
+        "draft      trigger/abandoned_cart: it does not fire until version 1 is published: "
+        "`sendbridge publish trigger/abandoned_cart`\n"
+    )
+    sendbridge("publish", "abandoned_cart")
     assert sendbridge("apply", "-f", DEFINITIONS).out == lines("unchanged")
 
 
@@ -78,10 +90,10 @@ def test_what_is_exported_can_be_applied(sendbridge: Sendbridge, tmp_path: Path)
     exported = sendbridge("export", "-o", tmp_path)
     assert len(exported.out.splitlines()) == len(ALL)
     assert "{% for item in cart %}\n" in (tmp_path / "template" / "cart_abandoned.yaml").read_text()
-    assert sendbridge("apply", "-f", tmp_path).out == lines("unchanged") + DRAFT
+    assert sendbridge("apply", "-f", tmp_path).out == lines("unchanged") + DRAFTS
     one = tmp_path / "all.yml"
     one.write_text(sendbridge("export").out)
-    assert sendbridge("apply", "-f", one).out == lines("unchanged") + DRAFT
+    assert sendbridge("apply", "-f", one).out == lines("unchanged") + DRAFTS
 
 
 def test_what_looks_like_a_variable_survives_an_export(sendbridge: Sendbridge, tmp_path: Path) -> None:

@@ -46,9 +46,9 @@ def test_a_test_shows_everything_and_publishes(applied: Sendbridge) -> None:
 def test_a_test_and_then_a_publication(applied: Sendbridge) -> None:
     assert applied("publish", "postbird").code == 2
     assert applied("test", "postbird", *TO).out.splitlines()[-1] == (
-        "It is tested now: `sendbridge publish postbird` puts it in force."
+        "It is tested now: `sendbridge publish integration/postbird` puts it in force."
     )
-    assert applied("publish", "postbird").out == "postbird: version 1 is in force.\n"
+    assert applied("publish", "postbird").out == "integration/postbird: version 1 is in force.\n"
     again = applied("--json", "test", "postbird", *TO, "--publish")
     assert (again.code, again.json["published"]) == (0, 1)
 

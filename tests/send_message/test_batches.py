@@ -155,7 +155,7 @@ def test_while_the_integration_is_switched_off_messages_wait_until_they_are_too_
     job = world.job(valid_until=world.aws.clock() + timedelta(seconds=100))
     for _ in range(2):
         assert world.deliver(job, receives=2) == 1
-    assert world.why() == ("waiting", "waits", "the integration postbird is switched off")
+    assert world.why() == ("waiting", "waits", "the integration postbird is paused")
     assert len(world.message().trace) == 2
     world.aws.clock.forward(101)
     assert world.deliver(job, receives=2) == 0

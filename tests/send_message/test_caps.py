@@ -51,7 +51,7 @@ def test_a_slot_that_an_earlier_attempt_took_stays_taken_until_somebody_knows_be
     sends = {"m_1": taken(1, "abandoned")}
     policy, midnight = Policy(name="email", quiet_hours=NIGHT), NOW + 12 * HOUR
     assert ask(who=person(sends), policy=policy, now=midnight) == Wait("quiet hours", NOW + 20 * HOUR, sends)
-    assert ask(rule=trigger(enabled=False), who=person(sends)) == Skip("the trigger is switched off", sends)
+    assert ask(who=person(sends, stopped())) == Skip("suppressed: why", sends)
     again = ask(who=person(sends))
     assert again.sends["m_1"].at == NOW
 
@@ -59,8 +59,8 @@ def test_a_slot_that_an_earlier_attempt_took_stays_taken_until_somebody_knows_be
 def test_a_slot_is_given_back_by_what_surely_did_not_go_out() -> None:
     sends = {"m_1": taken(1, "abandoned")}
     integration = Integration.model_validate(INTEGRATION)
-    off = verdict(job(), trigger(enabled=False), person(sends), None, integration=integration, now=NOW, unsent=True)
-    assert off == Skip("the trigger is switched off", {})
+    off = verdict(job(), None, person(sends), None, integration=integration, now=NOW, unsent=True)
+    assert off == Skip("the trigger was unpublished", {})
     policy, midnight = Policy(name="email", quiet_hours=NIGHT), NOW + 12 * HOUR
     waits = verdict(job(), trigger(), person(sends), policy, integration=integration, now=midnight, unsent=True)
     assert waits.sends["m_1"].state == "held"

@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from send_message.checks import Send, Skip, Wait, quiet_until, verdict
+from send_message.checks import Send, Skip, Wait, hours_from, open_from, quiet_until, verdict
 from shared.definitions import Integration, Policy, QuietHours
 from shared.emails import is_address
 from shared.person import address_hash, stranger
 from shared.sends import Slot
+from shared.triggers import DAYS, Day, Hours
 from tests.send_message.asking import DAY, HOUR, NIGHT, NOW, ask, job, person, reason, stopped, taken, trigger
 from tests.send_message.world import INTEGRATION
 
@@ -22,21 +23,21 @@ def test_a_message_goes_out_and_takes_a_slot() -> None:
 
 
 def test_the_first_reason_in_the_order_of_the_checks_is_the_one() -> None:
-    late, off = job(valid_until=NOW - HOUR), trigger(enabled=False)
+    late, closed = job(valid_until=NOW - HOUR), trigger(hours={"begins": "13:00", "ends": "14:00"})
     gone = person(None, stopped(), email="")
     full = {str(hours): taken(hours) for hours in range(5)}
     policy = Policy(name="email", quiet_hours=QuietHours(begins="00:00", ends="23:00"))
-    assert reason(ask(late, off, gone, policy)) == "no longer valid"
-    assert reason(ask(None, off, gone, policy)) == "the trigger is switched off"
+    assert reason(ask(late, closed, gone, policy)) == "no longer valid"
     assert reason(ask(None, None, gone, policy)) == "suppressed: why"
     assert reason(ask(None, None, person(full, email=""), policy)) == "no email address"
     assert reason(ask(None, None, person(full), policy)) == "quiet hours"
+    assert reason(ask(None, closed, person(full))) == "outside the trigger's hours"
     assert reason(ask(None, None, person(full))) == "frequency cap of the channel: 5 in 24 h"
 
 
 def test_without_a_trigger_or_a_person_it_is_skipped() -> None:
     integration = Integration.model_validate(INTEGRATION)
-    assert verdict(job(), None, person(), None, integration=integration, now=NOW) == Skip("the trigger was deleted", {})
+    assert verdict(job(), None, person(), None, integration=integration, now=NOW) == Skip("the trigger was unpublished", {})
     assert verdict(job(), trigger(), None, None, integration=integration, now=NOW) == Skip("no profile", {})
 
 
@@ -180,3 +181,92 @@ def test_what_would_be_too_old_after_quiet_hours_does_not_wait_in_vain() -> None
 
 def test_of_a_stranger_nothing_is_known() -> None:
     assert reason(ask(who=stranger("p"))) == "no email address"
+
+
+# The trigger's hours
+
+
+WORKDAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri")
+
+
+@pytest.mark.parametrize(
+    ("hours", "zone", "now", "begins"),
+    [
+        # 21 November 2026 is a Saturday
+        ({"begins": "09:00", "ends": "18:00"}, "UTC", "2026-11-21T08:59:59", "2026-11-21T09:00:00"),
+        ({"begins": "09:00", "ends": "18:00"}, "UTC", "2026-11-21T09:00:00", "2026-11-21T09:00:00"),
+        ({"begins": "09:00", "ends": "18:00"}, "UTC", "2026-11-21T18:00:00", "2026-11-22T09:00:00"),
+        ({"begins": "09:00", "ends": "18:00", "days": WORKDAYS}, "UTC", "2026-11-21T10:00:00", "2026-11-23T09:00:00"),
+        # a night belongs to the day on which it begins
+        ({"begins": "22:00", "ends": "02:00", "days": ["fri"]}, "UTC", "2026-11-21T01:59:59", "2026-11-21T01:59:59"),
+        ({"begins": "22:00", "ends": "02:00", "days": ["fri"]}, "UTC", "2026-11-21T02:00:00", "2026-11-27T22:00:00"),
+        ({"begins": "22:00", "ends": "02:00", "days": ["sat"]}, "UTC", "2026-11-21T01:00:00", "2026-11-21T22:00:00"),
+        # whole days, by the date where the person is
+        ({"days": ["sun"]}, "UTC", "2026-11-21T23:59:59", "2026-11-22T00:00:00"),
+        ({"days": ["sun"], "begins": "09:00", "ends": "09:00"}, "UTC", "2026-11-22T08:00:00", "2026-11-22T08:00:00"),
+        ({"days": ["sun"]}, "Pacific/Kiritimati", "2026-11-21T09:00:00", "2026-11-21T10:00:00"),
+        ({"days": ["sat"]}, "America/Los_Angeles", "2026-11-22T07:59:00", "2026-11-22T07:59:00"),
+        ({"days": ["sat"]}, "Asia/Tokyo", "2026-11-21T15:00:00", "2026-11-27T15:00:00"),
+        # summer time begins on 29 March at 02:00 and ends on 25 October at 03:00, both Sundays
+        ({"begins": "09:00", "ends": "18:00"}, "Europe/Berlin", "2026-03-28T18:00:00", "2026-03-29T07:00:00"),
+        ({"begins": "02:30", "ends": "05:00"}, "Europe/Berlin", "2026-03-29T00:00:00", "2026-03-29T01:30:00"),
+        ({"days": ["mon"]}, "Europe/Berlin", "2026-10-25T12:00:00", "2026-10-25T23:00:00"),
+    ],
+)
+def test_hours_begin_where_the_person_is(hours: dict[str, JsonValue], zone: str, now: str, begins: str) -> None:
+    at = datetime.fromisoformat(now).replace(tzinfo=UTC)
+    found = hours_from(Hours.model_validate(hours), person(time_zone=zone), at)
+    assert found == datetime.fromisoformat(begins).replace(tzinfo=UTC)
+
+
+def test_whose_zone_is_not_known_has_that_of_the_hours() -> None:
+    hours = Hours(begins="22:00", ends="23:00", zone="Asia/Tokyo")
+    assert hours_from(hours, person(), NOW) == NOW + HOUR
+
+
+WINDOW = st.tuples(MINUTES, MINUTES)
+
+
+@given(st.sets(st.sampled_from(DAYS), min_size=1), WINDOW, WINDOW, st.sampled_from(ZONES), st.integers(0, 366 * 24 * 60))
+def test_a_message_goes_out_within_the_hours_and_never_in_quiet_ones(
+    days: set[Day], window: tuple[int, int], quiet: tuple[int, int], zone: str, minute: int
+) -> None:
+    """The first such minute, but for where the clock is changed meanwhile; none if there is none in ten days."""
+    (begins, ends), (quiet_begins, quiet_ends) = window, quiet
+    if quiet_begins == quiet_ends:
+        return
+    now = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=minute)
+    clock = [f"{m // 60:02}:{m % 60:02}" for m in (begins, ends, quiet_begins, quiet_ends)]
+    hours = Hours(days=tuple(days), begins=clock[0], ends=clock[1])
+    where = ZoneInfo(zone)
+
+    def good(at: datetime) -> bool:
+        wall = at.astimezone(where)
+        shown = wall.hour * 60 + wall.minute
+        of_yesterday = begins > ends and shown < ends
+        day = DAYS[(wall.weekday() - of_yesterday) % 7]
+        within = begins == ends or (shown - begins) % 1440 < (ends - begins) % 1440
+        return day in days and within and (shown - quiet_begins) % 1440 >= (quiet_ends - quiet_begins) % 1440
+
+    last = now + timedelta(days=10)
+    found = open_from(hours, QuietHours(begins=clock[2], ends=clock[3]), person(time_zone=zone), now, last)
+    assert found > last or good(found)
+    assert (found == now) == good(now)
+    if now.astimezone(where).utcoffset() == (last + DAY).astimezone(where).utcoffset():
+        minutes = int((min(found, last) - now) / timedelta(minutes=1))
+        assert not any(good(now + timedelta(minutes=m)) for m in range(minutes))
+
+
+def test_what_never_meets_the_hours_before_it_is_too_old_does_not_wait_in_vain() -> None:
+    night_only = trigger(hours={"begins": "22:00", "ends": "07:00"})
+    policy = Policy(name="email", quiet_hours=NIGHT)
+    assert reason(ask(rule=night_only, policy=policy)) == "no longer valid within the trigger's hours"
+    assert reason(ask(rule=night_only, policy=policy, now=NOW + 12 * HOUR)) == "no longer valid after quiet hours"
+
+
+def test_an_exempt_trigger_keeps_its_own_hours_only() -> None:
+    policy = Policy(name="email", quiet_hours=QuietHours(begins="00:00", ends="23:00"), exempt=("abandoned",))
+    assert isinstance(ask(policy=policy), Send)
+    made = ask(rule=trigger(hours={"begins": "13:00", "ends": "14:00"}), policy=policy)
+    assert isinstance(made, Wait)
+    assert (made.reason, made.until) == ("outside the trigger's hours", NOW + HOUR)

@@ -113,12 +113,55 @@ def test_the_ledger_knows_where_it_went_but_no_address(world: World) -> None:
     assert world.message().claim.sent_to == f"email#{address_hash('email', 'ada@example.com')}"
 
 
-def test_a_deleted_or_paused_trigger_sends_nothing(world: World) -> None:
-    world.define("trigger", TRIGGER, enabled=False)
-    skips(world, "the trigger is switched off")
+def test_what_waits_for_an_unpublished_trigger_is_skipped(world: World) -> None:
     world.undefine("trigger", "abandoned")
-    world.deliver(world.job(message_id="m_2"))
-    assert world.why("m_2")[2] == "the trigger was deleted"
+    skips(world, "the trigger was unpublished")
+
+
+def test_while_the_trigger_is_paused_messages_wait_and_then_go_with_the_newest_content(world: World) -> None:
+    world.define("trigger", TRIGGER, enabled=False)
+    job = world.job()
+    for _ in range(2):
+        assert world.deliver(job, receives=2) == 1
+    assert world.why() == ("waiting", "waits", "the trigger abandoned is paused")
+    assert len(world.message().trace) == 2
+    world.define("template", TEMPLATE, subject="What is new")
+    world.define("trigger", TRIGGER)
+    assert world.deliver(job, receives=3) == 0
+    (sent,) = world.esp.bodies()
+    assert sent["subject"] == "What is new"  # type: ignore[index,call-overload]  # it is a dict
+    assert [hop.what for hop in world.message().trace] == ["fired", "waits", "sent"]
+
+
+def test_a_paused_trigger_s_messages_wait_until_they_are_too_old_and_hold_no_slot(world: World) -> None:
+    world.define("trigger", TRIGGER, enabled=False, cap={"times": 1})
+    who = world.person()
+    job = world.job(profile_id=who, valid_until=world.aws.clock() + timedelta(seconds=100))
+    assert world.deliver(job) == 1
+    found = world.profiles.get(who)
+    assert found is not None
+    assert found.sends == {}
+    world.aws.clock.forward(101)
+    assert world.deliver(job, receives=2) == 0
+    assert world.why() == ("skipped", "skipped", "no longer valid")
+
+
+@pytest.mark.parametrize(
+    ("receives", "seconds"), [(1, 300), (100, 300), (101, 14 * 86_400 / 79), (179, 14 * 86_400), (999, 14 * 86_400)]
+)
+def test_what_waits_for_long_is_looked_at_seldom_so_that_sqs_does_not_park_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, receives: int, seconds: float
+) -> None:
+    waited: list[float | None] = []
+
+    def patience(error: Transient, *_: object) -> int:
+        waited.append(error.retry_after)
+        return 1
+
+    monkeypatch.setattr("shared.queues.patience", patience)
+    world.define("trigger", TRIGGER, enabled=False)
+    world.deliver(world.job(valid_until=world.aws.clock() + timedelta(days=14)), receives=receives)
+    assert waited == [pytest.approx(seconds, abs=2)]
 
 
 def test_an_erased_profile_is_skipped(world: World) -> None:
