@@ -69,6 +69,10 @@ class Api:
         """Writes; waits its turn while somebody else is writing."""
         return self._in_turn("PUT", path, query, body)
 
+    def delete(self, *path: str) -> Answer:
+        """Deletes; waits its turn like `put`."""
+        return self._in_turn("DELETE", path, {}, None)
+
     def _in_turn(self, method: str, path: tuple[str, ...], query: Mapping[str, str], body: JsonValue) -> Answer:
         for _ in range(_BUSY_TRIES):
             try:

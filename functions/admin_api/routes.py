@@ -48,7 +48,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Route:
-    """`path` has variables in braces; `parameters` are those of the query."""
+    """`path` has variables in braces, `{name+}` for all of the rest; `parameters` are those of the query."""
 
     method: str
     path: str
@@ -57,7 +57,8 @@ class Route:
 
     def match(self, path: str) -> dict[str, str] | None:
         """The variables of a path that is this route's; None if it is not."""
-        found = re.fullmatch(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", _PREFIX + self.path), path)
+        pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", _PREFIX + self.path)
+        found = re.fullmatch(re.sub(r"\{(\w+)\+\}", r"(?P<\1>.+)", pattern), path)
         return found.groupdict() if found else None
 
 
