@@ -69,7 +69,7 @@ class World:
 
 @contextlib.contextmanager
 def world(say: Say = lambda _: None, overrides: Mapping[str, JsonValue] | None = None) -> Iterator[World]:
-    """Starts everything, deploys, applies and publishes the definitions of `events/definitions`; all of it ends with the block."""
+    """Starts everything, deploys, publishes the definitions of `events/definitions`; all of it ends with the block."""
     with embedded_aws() as aws, sandboxes(aws.directory / "sandboxes") as vendors:
         say(f"Embedded AWS is up at {aws.endpoint}; sandboxes: ESP {vendors.esp.url}, Dynamics 365 {vendors.crm.url}")
         deployment = deploy(aws, {"allowed_origins": list(vendors.origins), **(overrides or {})})
