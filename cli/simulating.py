@@ -18,6 +18,7 @@ from cli.api import Api
 from cli.command import api_of, rows, say
 from cli.errors import BadInput
 from cli.files import read
+from cli.kept_events import kept_events
 from cli.recording import read_events, read_people, read_rows
 from cli.wording import lasting, spelt
 from shared.catalogue import Versioned, unmask
@@ -65,9 +66,9 @@ class Definitions:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `simulate`."""
     parser.add_argument("trigger", help="its name; the deployment's newest version, unless there are files")
-    parser.add_argument(
-        "--events", type=Path, required=True, metavar="FILE", help="recorded behaviour: tracker events as JSON lines"
-    )
+    events = parser.add_mutually_exclusive_group(required=True)
+    events.add_argument("--events", type=Path, metavar="FILE", help="recorded behaviour: tracker events as JSON lines")
+    events.add_argument("--days", type=int, metavar="N", help="what the deployment's trackers told in the last N days")
     parser.add_argument(
         "-f", "--file", dest="files", nargs="+", type=Path, metavar="DIR|FILE", help="take the definitions from here"
     )
@@ -90,8 +91,7 @@ def run(options: argparse.Namespace) -> int:
     """Prints what became of each visit, and the sum of it."""
     until = _until(options.until)
     definitions = _of_files(options.files, options.trigger) if options.files else _of_deployment(api_of(options), options.trigger)
-    tracker = next(iter(definitions.trigger.definition.trackers), _USUAL_TRACKER)
-    found = simulate(definitions, read_events(options.events, tracker), options, until)
+    found = simulate(definitions, _events(options, definitions), options, until)
     document = {
         "trigger": definitions.trigger.definition.name,
         "version": definitions.trigger.version or None,
@@ -100,6 +100,12 @@ def run(options: argparse.Namespace) -> int:
     }
     say(options, document, _lines(found, only_summary=options.summary))
     return 0
+
+
+def _events(options: argparse.Namespace, definitions: Definitions) -> Iterable[TrackerEvent]:
+    if options.days is not None:
+        return kept_events(api_of(options), options.days)
+    return read_events(options.events, next(iter(definitions.trigger.definition.trackers), _USUAL_TRACKER))
 
 
 def simulate(

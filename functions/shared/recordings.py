@@ -11,7 +11,7 @@ import gzip
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from shared.ids import digest
@@ -61,6 +61,11 @@ def key_of(events: Sequence[TrackerEvent]) -> str:
     """What the object of these events is called."""
     ids = sorted(f"{event.tracker} {event.id}" for event in events)
     return f"{min(event.received_at for event in events):{_HOUR}}/{digest('recording', *ids)}.jsonl.gz"
+
+
+def hour_of(key: str) -> datetime:
+    """The hour in which the first event of an object came. Raises ValueError if this is no key of one."""
+    return datetime.strptime(key.rpartition("/")[0], _HOUR).replace(tzinfo=UTC)
 
 
 def packed(events: Sequence[TrackerEvent]) -> bytes:
