@@ -147,6 +147,7 @@ class Simulation:
                 arrive(MemoryBatch([EventsJob(events=part)]), self._desk)
         end = until if isinstance(until, datetime) else self._now + until
         self._work_off(end, inclusive=True)
+        self._now = max(self._now, end)
         return self._reports()
 
     def _work_off(self, until: datetime, *, inclusive: bool = False) -> None:
@@ -223,7 +224,7 @@ class Simulation:
         """What is not decided yet: when it began, and when it falls due."""
         if row is None:
             return []
-        found = course(row, self._listener).episodes
+        found = course(row, self._listener, self._now).episodes
         return [(one.begins_at, max(one.due_at, row.held.get(id_of(row, one), one.due_at))) for one in found]
 
     def _part_of(self, report: Report, decisions: Iterable[Decision], waiting: Iterable[tuple[datetime, datetime]]) -> str:
