@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 from pydantic import JsonValue
 from pydantic_core import to_json
 
+from match_triggers.deciding import skipped
 from shared.conditions import compiled
 from shared.entities import Entities, Key
-from shared.jobs import Hop, MessageJob
+from shared.jobs import MessageJob
 from shared.mapping import at, text_at
 from shared.person import Profile, as_snapshot
 from shared.profiles import Profiles
@@ -56,7 +57,7 @@ def finish(pending: Sequence[Pending], profiles: Profiles, entities: Entities, n
     large to travel. A profile that was joined with another is the other one from here on.
     """
     people = profiles.get_all({one.job.profile_id for one in pending if _sends(one) and one.job.profile_id})
-    drafts = [_drafted(one, people.get(one.job.profile_id or ""), now) for one in pending]
+    drafts = [_drafted(one, people.get(one.job.profile_id or "")) for one in pending]
     wanted = {key for draft in drafts if isinstance(draft, _Draft) for key in draft.keys.values()}
     rows = entities.get_all(wanted) if wanted else {}
     return [_finished(draft, rows, now) if isinstance(draft, _Draft) else draft for draft in drafts]
@@ -78,13 +79,13 @@ def _sends(one: Pending) -> bool:
     return one.job.decided == "send"
 
 
-def _drafted(one: Pending, profile: Profile | None, now: datetime) -> _Draft | MessageJob:
+def _drafted(one: Pending, profile: Profile | None) -> _Draft | MessageJob:
     """Somebody who was deleted just now is left to whoever sends."""
     if not _sends(one) or profile is None:
         return one.job
     job = one.job.model_copy(update={"profile_id": profile.id, "profile": _snapshot(profile)})
     if not compiled(one.trigger.audience)(profile.attributes, one.due_at):
-        return _skipped(job, "not in the audience", now)
+        return skipped(job, "not in the audience")
     metadata = _metadata(one.trigger.metadata, one.events)
     context: dict[str, JsonValue] = {**job.context, **({"metadata": metadata} if one.trigger.metadata else {})}
     variables: dict[str, JsonValue] = {**context, "profile": {**profile.attributes}}
@@ -118,25 +119,23 @@ def _finished(draft: _Draft, rows: Mapping[Key, dict[str, JsonValue]], now: date
     missing = _missing(trigger.requires, {**draft.variables, **job.context})
     if not missing:
         return job
-    reason = f"missing: {', '.join(missing)}"[:_LONGEST_REASON]
     if trigger.if_missing == "send":
-        incomplete = Hop(at=now, hop="match_triggers", what="incomplete", reason=reason)
-        return job.model_copy(update={"hops": (*job.hops, incomplete)})
+        return _incomplete(job, missing)
     ends = draft.pending.due_at + timedelta(seconds=trigger.missing_wait_seconds)
     if trigger.if_missing == "wait" and now < ends:
         return Later(min(now + _AGAIN, ends))
-    return _skipped(job, reason, now)
+    return skipped(job, f"missing: {', '.join(missing)}"[:_LONGEST_REASON])
+
+
+def _incomplete(job: MessageJob, missing: list[str]) -> MessageJob:
+    """The job whose trace says what the message lacks."""
+    listed: list[JsonValue] = [*missing]
+    last = job.hops[-1]
+    return job.model_copy(update={"hops": (*job.hops[:-1], last.model_copy(update={"data": {**last.data, "missing": listed}}))})
 
 
 def _missing(requires: Iterable[str], variables: Mapping[str, JsonValue]) -> list[str]:
     return [path for path in requires if at({**variables}, path) in (None, "", [])]
-
-
-def _skipped(job: MessageJob, reason: str, now: datetime) -> MessageJob:
-    """The same decided otherwise: its trace says so instead."""
-    hops = tuple(hop for hop in job.hops if hop.what != "send")
-    skip = Hop(at=now, hop="match_triggers", what="skip", reason=reason)
-    return job.model_copy(update={"decided": "skip", "reason": reason, "profile": None, "hops": (*hops, skip)})
 
 
 def _fitting(values: Iterable[tuple[str, JsonValue]], room: int) -> dict[str, JsonValue]:

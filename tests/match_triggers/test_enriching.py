@@ -194,7 +194,8 @@ def test_a_complete_message_goes_out_at_once(world: World) -> None:
 def test_an_incomplete_message_may_go_out_and_the_trace_says_so(world: World) -> None:
     job = world.finished(cart_trigger(**REQUIRED))
     assert job.decided == "send"
-    assert trace(job) == [("timer", ""), ("send", ""), ("incomplete", "missing: lookup.product.name")]
+    assert trace(job) == [("timer", ""), ("send", "")]
+    assert job.hops[-1].data == {"missing": ["lookup.product.name"]}
 
 
 def test_an_incomplete_message_may_be_dropped(world: World) -> None:
