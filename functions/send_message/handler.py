@@ -24,6 +24,7 @@ from shared.mirrors import Mirrors
 from shared.observe import observed
 from shared.profiles import Profiles
 from shared.queues import Batch, Queue
+from shared.reports import SHARDS, Reports
 from shared.secrets import Secrets
 from shared.state import Circuits, Leases
 from shared.tokens import Send, Tokens
@@ -83,6 +84,7 @@ def compose(settings: Settings, sqs: SQSClient, http_send: Send, clock: Clock) -
         tokens=Tokens(secrets, Leases(dynamodb, state, clock), http_send, clock),
         http_send=http_send,
         engagements=Queue(sqs, settings.engagements_queue_url),
+        reports=Reports(dynamodb, settings.messages_table, settings.retention_days * _DAY, random.randrange(SHARDS)),
         clock=clock,
         environment=settings.environment,
         lease_seconds=settings.lease_seconds,

@@ -21,6 +21,7 @@ from shared.links import Links
 from shared.mirrors import Mirrors
 from shared.profiles import Profiles
 from shared.queues import Queue
+from shared.reports import Reports
 from shared.state import Circuits
 from shared.tokens import Send, Tokens
 from shared.triggers import Trigger
@@ -45,6 +46,7 @@ class Outbox:
     tokens: Tokens
     http_send: Send
     engagements: Queue
+    reports: Reports
     clock: Clock
     environment: str
     lease_seconds: int

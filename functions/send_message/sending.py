@@ -35,6 +35,7 @@ def send_all(batch: Batch[MessageJob], outbox: Outbox, remaining: Callable[[], f
     settler.flush()
     settler.tell()
     give_back(run)
+    run.outbox.reports.add(settler.counts)
 
 
 def _sent(run: Run, settler: Settler, posting: Posting, works: Sequence[Work]) -> list[Work]:

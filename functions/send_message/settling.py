@@ -16,6 +16,7 @@ from shared.ids import engagement_id
 from shared.jobs import Engagement, EngagementsJob, Hop, MessageJob
 from shared.ledger_rows import Claim, Message, Status, as_message
 from shared.queues import Record
+from shared.reports import Counts
 from shared.statements import AT_ONCE, Refused, Result
 
 _LONGEST = 0.25
@@ -40,6 +41,8 @@ class Settler:
     """The endings of one batch."""
 
     run: Run
+    counts: Counts = field(default_factory=Counts)
+    """What has become of messages, for the reports."""
     _waiting: list[Ending] = field(default_factory=list)
     _since: datetime | None = None
     _sent: list[tuple[Record[MessageJob], Engagement]] = field(default_factory=list)
@@ -111,12 +114,19 @@ class Settler:
                 raise result
             if isinstance(result, Refused):
                 self._overtaken(work, result)
-            elif ending.status == "sent" and ending.hop is not None:
-                self.note(work, ending.hop.at, _integration(work))
+            else:
+                self._count(ending)
+                if ending.status == "sent" and ending.hop is not None:
+                    self.note(work, ending.hop.at, _integration(work))
             if ending.error is not None:
                 raise ending.error
         except Exception as error:  # a message's failure must not touch its neighbours
             batch.settle(work.record, error)
+
+    def _count(self, ending: Ending) -> None:
+        """What its trigger decided not to send was counted there."""
+        if ending.work.job.decided == "send" and ending.status in ("sent", "skipped", "parked"):
+            self.counts.ended(ending.work.job, ending.status, ending.hop.reason if ending.hop else "")
 
     def _overtaken(self, work: Work, refused: Refused) -> None:
         """Somebody else has changed the row meanwhile: the ESP's webhook may have told that it was sent."""

@@ -25,6 +25,7 @@ from shared.links import Links
 from shared.mirrors import Mirrors
 from shared.profiles import Profiles
 from shared.queues import Batch, Queue
+from shared.reports import Reports
 from shared.secrets import Secrets
 from shared.state import Circuits, Leases
 from shared.tokens import Tokens
@@ -126,6 +127,7 @@ class World:
             tokens=Tokens(secrets, Leases(aws.dynamodb, aws.table("state"), aws.clock), esp, aws.clock),
             http_send=esp,
             engagements=Queue(aws.sqs, aws.queue("engagements")),
+            reports=Reports(aws.dynamodb, aws.table("messages"), 30 * DAY, 0),
             clock=aws.clock,
             environment="test",
             lease_seconds=LEASE,
