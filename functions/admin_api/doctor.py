@@ -106,7 +106,9 @@ class Doctor:
         settings = self._settings
         for name in ("definitions", "profiles", "messages", "visits", "state"):
             yield Check("table", name, partial(self._table, getattr(settings, f"{name}_table")))
-        yield Check("bucket", "mirror", self._bucket)
+        yield Check("bucket", "mirror", partial(self._bucket, settings.mirror_bucket))
+        if settings.events_bucket:
+            yield Check("bucket", "events", partial(self._bucket, settings.events_bucket))
         yield Check("secret", "links", self._links)
         for name in settings.queues():
             yield Check("queue", name, partial(self._queue, name))
@@ -118,8 +120,8 @@ class Doctor:
             raise Misconfigured(f"the table is {status}")
         return ""
 
-    def _bucket(self) -> str:
-        self._s3.head_bucket(Bucket=self._settings.mirror_bucket)
+    def _bucket(self, name: str) -> str:
+        self._s3.head_bucket(Bucket=name)
         return ""
 
     def _links(self) -> str:

@@ -23,6 +23,8 @@ def settings_of(aws: Aws, **changes: object) -> Settings:
         "environment": "test",
         **{f"{name}_table": aws.table(name) for name in ("definitions", "profiles", "messages", "visits", "state")},
         "mirror_bucket": aws.mirror_bucket(),
+        "events_bucket": aws.events_bucket(),
+        "event_days": 14,
         "secret_prefix": aws.secret_prefix,
         "base_url": "https://api.example",
         "retention_days": 30,

@@ -107,11 +107,18 @@ def test_a_new_deployment_lacks_its_definitions(sick: Ask) -> None:
 
 def test_what_it_stands_on(aws: Aws, healthy: Ask) -> None:
     aws.dynamodb.delete_table(TableName=aws.table("visits"))
-    aws.s3.delete_bucket(Bucket=aws.mirror_bucket())
+    for bucket in (aws.mirror_bucket(), aws.events_bucket()):
+        aws.s3.delete_bucket(Bucket=bucket)
     Queue(aws.sqs, aws.queue("events-parked")).park("x", "why", aws.clock)
     aws.sqs.delete_queue(QueueUrl=aws.queue("timers"))
     found = wrong(healthy)
-    assert found.keys() == {("table", "visits"), ("bucket", "mirror"), ("parked", "events"), ("queue", "timers")}
+    assert found.keys() == {
+        ("table", "visits"),
+        ("bucket", "mirror"),
+        ("bucket", "events"),
+        ("parked", "events"),
+        ("queue", "timers"),
+    }
     assert found["parked", "events"] == "1 parked: see why with `sendbridge parked --queue events`"
     assert found["table", "visits"] == "AWS refuses DescribeTable: ResourceNotFoundException"
 

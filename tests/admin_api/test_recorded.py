@@ -8,7 +8,6 @@ import pytest
 
 from admin_api import recorded
 from admin_api.app import Admin
-from admin_api.settings import Settings
 from shared.jobs import TrackerEvent
 from shared.recordings import Recordings, unpacked
 from tests.admin_api.conftest import Ask, answered_by, settings_of
@@ -18,11 +17,6 @@ from tests.aws import Aws
 def event(aws: Aws, hours: float) -> TrackerEvent:
     at = aws.clock() - timedelta(hours=hours)
     return TrackerEvent(id=f"e{hours}", tracker="shop", name="Page Viewed", at=at, received_at=at, anonymous_id="a1")
-
-
-@pytest.fixture
-def settings(aws: Aws) -> Settings:
-    return settings_of(aws, events_bucket=aws.events_bucket(), event_days=14)
 
 
 @pytest.fixture
@@ -66,7 +60,7 @@ def test_days_that_are_not_kept_are_refused(ask: Ask, days: str | None) -> None:
 
 
 def test_a_deployment_that_keeps_none_says_so(aws: Aws) -> None:
-    ask = answered_by(Admin(settings_of(aws), aws.clock))
+    ask = answered_by(Admin(settings_of(aws, events_bucket="", event_days=0), aws.clock))
     status, answer = ask("GET", "/recorded", days="1")
     assert status == 404
     assert answer["detail"] == "this deployment keeps no events: its setting event_retention_days is 0"

@@ -109,8 +109,7 @@ def vendors() -> Vendors:
 def bridge(aws: Aws, vendors: Vendors) -> Iterator[Bridge]:
     """The admin API of this test's resources, over HTTP."""
     Secrets(aws.secretsmanager, aws.secret_prefix).write("links", {"key": "k"})
-    settings = settings_of(aws, allowed_origins=(VENDOR,), events_bucket=aws.events_bucket(), event_days=14)
-    with Bridge(Admin(settings, aws.clock, vendors.send)) as server:
+    with Bridge(Admin(settings_of(aws, allowed_origins=(VENDOR,)), aws.clock, vendors.send)) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield server
