@@ -29,6 +29,7 @@ _COMMANDS = {
     "preview": ("cli.trying:PREVIEW", "what a test message would be, and where each variable comes from"),
     "proof": ("cli.proving:PROOF", "send a trigger's message to named addresses only, as it would be for a visit"),
     "simulate": ("cli.simulating", "what a trigger would have made of recorded behaviour, visit by visit"),
+    "explain": ("cli.explaining", "what recorded requests to a tracker would be answered, and which events they bring"),
     "publish": ("cli.life:PUBLISH", "put the newest version of a definition in force, once it was tested or proven"),
     "unpublish": ("cli.life:UNPUBLISH", "take a trigger or a template out of force; it is a draft again"),
     "pause": ("cli.life:PAUSE", "have a trigger's messages wait; or an integration's"),

@@ -75,17 +75,17 @@ def read_events(path: Path, tracker: str) -> list[TrackerEvent]:
 
     Events that name no tracker are of this one. Raises BadInput with the lines that are no events.
     """
-    return sorted(_read(path, lambda line: _event(line, tracker)), key=lambda event: event.received_at)
+    return sorted(read_lines(path, lambda line: _event(line, tracker)), key=lambda event: event.received_at)
 
 
 def read_people(path: Path) -> list[Person]:
     """The people of a file. Raises BadInput with the lines that are none."""
-    return _read(path, Person.model_validate_json)
+    return read_lines(path, Person.model_validate_json)
 
 
 def read_rows(path: Path) -> dict[Key, dict[str, JsonValue]]:
     """The rows of a file. Raises BadInput with the lines that are none."""
-    return {row.place: row.attributes for row in _read(path, Row.model_validate_json)}
+    return {row.place: row.attributes for row in read_lines(path, Row.model_validate_json)}
 
 
 def _event(line: str, tracker: str) -> TrackerEvent:
@@ -111,7 +111,8 @@ def _made(event: SimpleEvent, tracker: str, line: str) -> TrackerEvent:
     )
 
 
-def _read(path: Path, read: Callable[[str], T]) -> list[T]:
+def read_lines(path: Path, read: Callable[[str], T]) -> list[T]:
+    """What `read` makes of each line of a file that is not blank. Raises BadInput with the lines of which it makes nothing."""
     mistakes: list[str] = []
     found = [one for number, line in _lines(path) for one in _one(line, read, f"{path}:{number}", mistakes)]
     if mistakes:

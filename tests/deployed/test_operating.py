@@ -10,7 +10,7 @@ import boto3
 import httpx
 import pytest
 
-from cli.local.world import World
+from cli.local.world import TEST_ADDRESS, World
 from tests.deployed.shop import Shop, until
 
 pytestmark = pytest.mark.deployed
@@ -42,27 +42,30 @@ def test_a_definition_is_put_listed_and_deleted_with_its_secret(deployed: World,
 
 
 def test_what_is_in_use_cannot_be_deleted(admin: httpx.Client) -> None:
-    refused = admin.delete("/definitions/template/cart_abandoned")
-    assert refused.status_code == 409
-    assert "abandoned_cart" in refused.text
+    for refused in (
+        admin.post("/definitions/template/cart_abandoned/unpublish"),
+        admin.delete("/definitions/integration/postbird"),
+    ):
+        assert refused.status_code == 409
+        assert "abandoned_cart" in refused.text
 
 
 def test_what_was_parked_goes_on_once_its_cause_is_mended(shop: Shop, admin: httpx.Client) -> None:
     """A template that asks for what nobody has parks the message; mended and redriven, it is sent."""
-    template = admin.get("/definitions/template/cart_abandoned").json()
-    good = template.get("definition", template.get("body", template))
-    content = {key: value for key, value in good.items() if key in ("subject", "html", "text", "defaults", "description")}
+    one = "/definitions/template/cart_abandoned"
+    good = admin.get(one).json()
     assert (
-        admin.put("/definitions/template/cart_abandoned", json={**content, "subject": "{{ profile.shoe_size }}"}).status_code
-        == 200
+        admin.put(one, json={**good["definition"], "subject": "{{ profile.shoe_size }}"}).json()["published"] == good["version"]
     )
+    shop.world.run_command("proof", "abandoned_cart", "--to", TEST_ADDRESS, "--set", "shoe_size=42", "--publish")
     try:
         shop.abandon([1])
         parked = until(lambda: mine(shop), bool, 60)
         assert "shoe_size" in parked[0]["reason"]
         assert shop.inbox() == {}
     finally:
-        assert admin.put("/definitions/template/cart_abandoned", json=content).status_code == 200
+        shop.world.run_command("rollback", "template/cart_abandoned", "--to", str(good["version"]))
+        shop.world.run_command("publish", "cart_abandoned")
     shop.world.run_command("redrive", "--queue", "messages", *[item["id"] for item in parked])
     assert until(shop.inbox, bool, 60) == {shop.email(1): 1}
     assert mine(shop) == []
