@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from shared.conditions import number_of
 from shared.mapping import at, put, text_at
 from shared.triggers import Cart
+from shared.visit_rules import cart_names
 from shared.visits import VisitEvent
 
 Item = dict[str, JsonValue]
@@ -18,8 +19,7 @@ _LARGEST = 1_000_000
 
 def names_of_cart(cart: Cart | None) -> frozenset[str]:
     """The names of the events that a cart is made of, what empties it among them."""
-    names = (cart.add, cart.remove, cart.full, cart.emptied_by) if cart else ()
-    return frozenset(name for name in names if name)
+    return cart_names(cart) | ({cart.emptied_by} - {""} if cart else set())
 
 
 def cart_of(events: Iterable[VisitEvent], cart: Cart | None) -> list[Item]:

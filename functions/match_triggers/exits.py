@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from match_triggers.cart import cart_of
+from match_triggers.cart import cart_of, names_of_cart
 from match_triggers.deciding import received
 from match_triggers.desk import Desk
 from match_triggers.listeners import Listener
@@ -55,10 +55,14 @@ def recall(visit: Visit, desk: Desk) -> None:
 
 def _ender(one: Fired, visit: Visit, events: Iterable[TrackerEvent], listener: Listener) -> TrackerEvent | None:
     """The event that ends what has fired, if what happened since it began does."""
-    event = next((event for event in events if event.at >= one.begins_at and listener.ends(event)), None)
+    trigger = listener.definition
+    # A rule about the cart is met by no event, and yet each that the cart is made of may be the one that ends it.
+    of_cart = frozenset() if listener.ended_at_once else names_of_cart(trigger.cart)
+    later = (event for event in events if event.at >= one.begins_at)
+    event = next((event for event in later if listener.ends(event) or event.name in of_cart), None)
     if event is None or listener.ended_at_once:
         return event
-    trigger, since = listener.definition, [event for event in visit.events if event.at >= one.begins_at]
+    since = [event for event in visit.events if event.at >= one.begins_at]
     ended = any_holds(trigger.ended_by, since, lambda: cart_of(visit.events, trigger.cart), trigger.cart)
     return event if ended else None
 

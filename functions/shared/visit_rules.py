@@ -81,7 +81,7 @@ def qualifying(rules: Iterable[Rule], cart: Cart | None = None) -> Callable[[Eve
 
 
 def cart_names(cart: Cart | None) -> frozenset[str]:
-    """The names of the events that a cart is made of."""
+    """The names of the events that say what is in a cart."""
     return frozenset(name for name in (cart.add, cart.remove, cart.full) if name) if cart else frozenset()
 
 

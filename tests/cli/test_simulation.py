@@ -43,6 +43,19 @@ def test_a_change_of_a_profile() -> None:
     assert [one.fired for one in report.decisions] == [True, True]
 
 
+def test_a_cart_that_is_emptied_after_it_fired_takes_the_message_back() -> None:
+    trigger = versioned(must_not_include=["Order Completed", {"cart": "items", "at_most": 0}], wait_seconds=60)
+    events = [
+        done("Product Added", 0, properties={"product_id": "p1"}),
+        done("Product Added", 5, properties={"product_id": "p2"}),
+    ]
+    one, other = (done("Product Removed", 200 + n, properties={"product_id": f"p{n}"}) for n in (1, 2))
+    (report,) = run(trigger, *events, one)
+    assert [(decision.fired, decision.taken_back) for decision in report.decisions] == [(True, "")]
+    (report,) = run(trigger, *events, one, other)
+    assert [(decision.fired, decision.taken_back) for decision in report.decisions] == [(True, "order placed")]
+
+
 def test_what_was_ended_before_it_was_satisfied() -> None:
     trigger = versioned(must_include=["Product Viewed", "Product Added"])
     (report,) = run(trigger, done("Product Viewed", 0), done("Order Completed", 5))
