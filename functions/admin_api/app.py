@@ -14,6 +14,7 @@ from admin_api.edit import Editor, in_full
 from admin_api.parked import Parked
 from admin_api.publishing import Publisher
 from admin_api.reading import read_as
+from admin_api.reports import Reporting
 from admin_api.routes import Call, Route, find
 from admin_api.settings import Settings
 from admin_api.store import Standing, Store, Stored
@@ -27,6 +28,7 @@ from shared.ledger import Ledger
 from shared.ledger_rows import as_json
 from shared.links import read_links
 from shared.problem import answer, parse_json, problem, raw_body
+from shared.reports import Reports
 from shared.secrets import Secrets
 from shared.state import Leases
 from shared.tokens import Send, Tokens
@@ -111,6 +113,8 @@ class Admin:
             Route("PUT", "/entities/{name}/{key+}", lambda call: self._shelf().put(call)),
             Route("DELETE", "/entities/{name}/{key+}", lambda call: self._shelf().delete(call)),
             Route("GET", "/recorded", self._recorded, frozenset({"days", "after"})),
+            Route("GET", "/reports", lambda call: self._reporting().of_all(call), frozenset({"day"})),
+            Route("GET", "/reports/{name}", lambda call: self._reporting().of_one(call), frozenset({"days"})),
             Route("GET", "/doctor", self._doctor),
         ]
 
@@ -283,6 +287,11 @@ class Admin:
 
         recordings = Recordings(aws.client("s3"), self._settings.events_bucket)
         return Recorded(recordings, self._settings.event_days, self._clock).page(call.number("days"), call.query.get("after", ""))
+
+    def _reporting(self) -> Reporting:
+        settings = self._settings
+        reports = Reports(self._dynamodb, settings.messages_table, settings.retention_days * _DAY, 0)
+        return Reporting(reports, self._store, self._clock)
 
     def _doctor(self, call: Call) -> JsonValue:
         # Imported here, as it brings the HTTP client and the vendors, which nothing else in this function needs.
