@@ -29,8 +29,8 @@ from match_triggers.keeping import merged, merged_elsewhere, says_who
 from shared.errors import Transient
 from shared.ids import visit_id
 from shared.jobs import EventsJob, TrackerEvent
-from shared.profile_changes import PROFILES
 from shared.queues import Batch, Record
+from shared.trackers import PROFILES
 from shared.visits import EVERYWHERE, Visit
 
 

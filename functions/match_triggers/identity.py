@@ -15,8 +15,9 @@ from pydantic_core import to_json
 from shared.jobs import TrackerEvent
 from shared.person import PROFILE, Identifier
 from shared.phones import e164
-from shared.profile_changes import PROFILES, changes
+from shared.profile_changes import changes
 from shared.profiles import Profiles
+from shared.trackers import PROFILES
 
 _MOST_IDENTIFIERS = 20
 _LONGEST = 500

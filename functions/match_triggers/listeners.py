@@ -9,8 +9,8 @@ from functools import cached_property
 
 from match_triggers.cart import names_of_cart
 from shared.catalogue import Versioned
-from shared.profile_changes import PROFILES
 from shared.rules import AllRules, AnyRule, Changed, Happened, Rule
+from shared.trackers import PROFILES
 from shared.triggers import Trigger
 from shared.visit_rules import Event, leaves, names_of, qualifying
 

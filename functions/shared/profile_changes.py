@@ -15,10 +15,8 @@ from shared.clock import iso
 from shared.ids import digest
 from shared.jobs import TrackerEvent
 from shared.person import Change, Profile
+from shared.trackers import PROFILES
 from shared.visit_rules import PROFILE_CHANGED
-
-PROFILES = "profiles"
-"""The tracker that changes of profiles come from. Its visitors are profiles, by their ids as user ids."""
 
 
 def changes(person: Profile, told: TrackerEvent) -> Iterator[TrackerEvent]:

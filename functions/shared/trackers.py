@@ -9,6 +9,9 @@ from pydantic import Field, JsonValue, SecretStr, StringConstraints, model_valid
 from shared.auth import OAuth2
 from shared.fields import Column, Definition, EventName, HeaderName, Hmac, Limit, Part, Path, Url
 
+PROFILES = "profiles"
+"""Not a tracker that anybody posts to: changes of profiles come under this name. Its visitors are profiles, by their ids."""
+
 Format = Literal[
     "standard_webhooks",
     "segment",
@@ -126,6 +129,8 @@ class Tracker(Definition):
 
     @model_validator(mode="after")
     def _fits(self) -> Tracker:
+        if self.name == PROFILES:
+            raise ValueError(f"another name than {PROFILES}, as changes of profiles are heard of under it")
         if self.proof == "vendor" and self.format not in SIGNED_BY_THEMSELVES:
             raise ValueError(
                 f"proof to be given, as {self.format} signs nothing itself: hmac, basic, bearer, header, query, write_key or none"

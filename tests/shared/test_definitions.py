@@ -89,3 +89,10 @@ def test_a_url_can_be_the_idempotency_key(url: str) -> None:
 def test_a_url_that_is_the_same_for_all_messages_is_no_idempotency_key(url: str) -> None:
     _, [fault] = check("integration", {**INTEGRATION, "url": url, "idempotency_url": True})  # type: ignore[dict-item]
     assert "message.id" in fault.expected
+
+
+@pytest.mark.parametrize(("name", "taken"), [("profiles", False), ("profiles-of-old", True)])
+def test_no_tracker_has_the_name_under_which_changes_of_profiles_are_heard_of(name: str, taken: bool) -> None:
+    definition, faults = check("tracker", {"name": name, "secrets": ["s"]})
+    assert (definition is not None) == taken
+    assert bool(faults) != taken
