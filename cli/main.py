@@ -38,6 +38,7 @@ _COMMANDS = {
     "rollback": ("cli.life:ROLLBACK", "make the content of an earlier version the newest one"),
     "suppressions": ("cli.operating:SUPPRESSIONS", "addresses that get nothing any more: show, add, remove"),
     "entities": ("cli.entities", "rows of custom entities, which messages look up: put, get, delete"),
+    "report": ("cli.reporting", "how often triggers fired, and what became of it, by day"),
     "trace": ("cli.operating:TRACE", "what became of a message, or of a visitor's messages, and why"),
     "parked": ("cli.operating:PARKED", "items that did not succeed, and why"),
     "redrive": ("cli.operating:REDRIVE", "send parked items back to their queue"),
