@@ -46,6 +46,11 @@ def misconfigured(environment: Environment) -> cloudwatch.Metric:
     return _own("Misconfigured", "Sum", environment)
 
 
+def trackers_silent(environment: Environment) -> cloudwatch.Metric:
+    """How many trackers have brought nothing for longer than their definitions expect: a metric of `watch_trackers`."""
+    return _own("TrackersSilent", "Maximum", environment)
+
+
 def _own(name: str, statistic: str, environment: Environment) -> cloudwatch.Metric:
     """A metric that the functions emit."""
     dimensions = {"environment": environment.name}

@@ -8,7 +8,7 @@ from constructs import Construct
 
 from infra.admin_api import admin_api
 from infra.bundles import Target
-from infra.dashboard import dashboard, misconfigured, seconds_left
+from infra.dashboard import dashboard, misconfigured, seconds_left, trackers_silent
 from infra.foundation import Foundation, lay
 from infra.match_triggers import match_triggers
 from infra.receive_engagement import receive_engagement
@@ -20,6 +20,7 @@ from infra.settings import Environment
 from infra.show_mirror import show_mirror
 from infra.sync_crm import sync_crm
 from infra.unsubscribe import unsubscribe
+from infra.watch_trackers import watch_trackers
 
 
 class Sendbridge(Stack):
@@ -47,7 +48,13 @@ class Sendbridge(Stack):
             record_engagement(foundation): [foundation.engagements],
             sync_crm(foundation): list(foundation.crm.values()),
         }
-        others = [show_mirror(foundation), unsubscribe(foundation), refresh_tokens(foundation), admin_api(foundation)]
+        others = [
+            show_mirror(foundation),
+            unsubscribe(foundation),
+            refresh_tokens(foundation),
+            watch_trackers(foundation),
+            admin_api(foundation),
+        ]
         environment = foundation.environment
         left = seconds_left(environment)
         foundation.alarms.when_below(
@@ -57,6 +64,12 @@ class Sendbridge(Stack):
             "misconfigured",
             misconfigured(environment),
             "Messages wait for somebody to mend a setting: `sendbridge doctor` says which.",
+        )
+        foundation.alarms.when_any(
+            "trackers-silent",
+            trackers_silent(environment),
+            "A tracker has brought nothing for longer than its silence_seconds: perhaps its webhook was switched off. "
+            "`sendbridge doctor` says which, and since when.",
         )
         dashboard(self, environment, steps, others, left)
 

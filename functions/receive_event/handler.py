@@ -19,6 +19,7 @@ from shared.catalogue import Definitions
 from shared.clock import utc_now
 from shared.errors import BadRequest, Misconfigured, Transient
 from shared.exchange import Request, Response
+from shared.heard import Heard
 from shared.limits import Limits
 from shared.observe import count, logger, observed
 from shared.problem import headers_of, problem
@@ -42,13 +43,14 @@ def _desk() -> Desk:
             count(name, settings.environment, value, tracker=tracker)
 
     return Desk(
-        trackers=definitions.catalogue(Tracker),
+        tracker=definitions.catalogue(Tracker).get,
         queue=Queue(sqs, settings.events_queue_url),
         parked=Queue(sqs, settings.events_parked_url),
         bounds=Bounds(settings.max_age_seconds, settings.max_ahead_seconds),
         clock=utc_now,
-        limits=Limits(dynamodb, settings.state_table, utc_now, random.Random()),
+        grant=Limits(dynamodb, settings.state_table, utc_now, random.Random()).take,
         fetch=Fetcher(partial(_sender, settings), utc_now).run,
+        heard=Heard(dynamodb, settings.state_table, utc_now).of,
         count=_counted,
     )
 

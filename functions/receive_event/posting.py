@@ -18,13 +18,13 @@ from connectors.trackers.base import Reply, TrackerFormat
 from connectors.trackers.proving import prove
 from receive_event.browsers import check_origin, preflight
 from shared.bounds import Bounds
-from shared.catalogue import Catalogue
+from shared.catalogue import Versioned
 from shared.clock import Clock
 from shared.errors import BadRequest
 from shared.exchange import Exchange
 from shared.fields import Limit
 from shared.intake import jobs, parcels, shown, sorted_out
-from shared.limits import Limits
+from shared.limits import Grant
 from shared.problem import answer, headers_of, method_of, query_of, raw_body, url_of
 from shared.queues import Queue
 from shared.trackers import Tracker
@@ -46,14 +46,18 @@ class Fetch(Protocol):
 class Desk:
     """What taking a post needs."""
 
-    trackers: Catalogue[Tracker]
+    tracker: Callable[[str], Versioned[Tracker] | None]
+    """The tracker of this name."""
     queue: Queue
     parked: Queue
     bounds: Bounds
     clock: Clock
-    limits: Limits
+    grant: Callable[[str, Limit, int], Grant]
+    """Lets so many through under a limit of this name (`shared.limits`)."""
     fetch: Fetch
     """Runs what a format has to fetch before it can verify a post, or answer it."""
+    heard: Callable[[str], None]
+    """Is told of each tracker that is watched for silence when something came from it."""
     count: Callable[[str, int, str], None]
     """Is told of each metric: its name, how many, and the tracker."""
 
@@ -62,7 +66,7 @@ def tracker_of(event: dict[str, object], desk: Desk) -> Tracker:
     """The tracker that a request (API Gateway, payload 2.0) is for. Raises BadRequest (404)."""
     parameters = event.get("pathParameters")
     name = parameters.get("tracker") if isinstance(parameters, dict) else None
-    found = desk.trackers.get(name) if isinstance(name, str) else None
+    found = desk.tracker(name) if isinstance(name, str) else None
     if found is None:
         raise BadRequest("there is no tracker of this name", field="tracker", status=404)
     return found.definition
@@ -81,7 +85,10 @@ def take(event: dict[str, object], tracker: Tracker, desk: Desk) -> dict[str, ob
     if to_fetch is not None:
         desk.fetch(to_fetch)
     _keep_to_limit(tracker, desk)
-    return _queued(connector, tracker, post, desk)
+    answered = _queued(connector, tracker, post, desk)
+    if tracker.silence_seconds is not None:
+        desk.heard(tracker.name)
+    return answered
 
 
 def _post(event: dict[str, object]) -> Post:
@@ -108,7 +115,7 @@ def _silent(connector: TrackerFormat, post: Post) -> Reply | None:
 def _keep_to_limit(tracker: Tracker, desk: Desk) -> None:
     if tracker.limit is None:
         return
-    grant = desk.limits.take(f"tracker#{tracker.name}", stretched(tracker.limit), 1)
+    grant = desk.grant(f"tracker#{tracker.name}", stretched(tracker.limit), 1)
     if not grant.granted:
         wait = (("retry-after", str(max(1, math.ceil(grant.retry_after)))),)
         raise BadRequest("more is posted than the tracker's limit allows: come back later", status=429, headers=wait)
