@@ -44,6 +44,12 @@ def episodes(visit: Visit, listeners: Iterable[Listener], now: datetime, elsewhe
     return sorted(found, key=lambda episode: episode.order)
 
 
+def as_of(visit: Visit, moment: datetime) -> Visit:
+    """The visitor as they were known at a moment, of what has become known since."""
+    spans = tuple((begin, min(end, moment)) for begin, end in visit.active if begin <= moment)
+    return visit.model_copy(update={"active": spans, "events": tuple(event for event in visit.events if event.at <= moment)})
+
+
 def _runs(seen: Behaviour) -> Iterator[Run]:
     if seen.listener.definition.on_sessions:
         return _of_visits(seen)

@@ -9,7 +9,7 @@ from match_triggers.deciding import id_of, skipped
 from match_triggers.enriching import Later
 from match_triggers.exits import fired
 from match_triggers.listeners import Listener
-from match_triggers.matching import course
+from match_triggers.matching import as_of, course
 from match_triggers.walking import Episode
 from shared.jobs import MessageJob
 from shared.visits import Visit, VisitEvent
@@ -123,8 +123,9 @@ class Outcome:
         cancels, reason = by.listener.definition.cancels, f"cancelled by {by.listener.name}"
         names = set(self._listeners if cancels == "all" else cancels) - {by.listener.name}
         decided = {job.message_id for job in self.jobs}
+        until_then = as_of(self._visit, by.due_at)
         for name in sorted(names & self._listeners.keys()):
-            for episode in course(self._visit, self._listeners[name], self._now, self._elsewhere).episodes:
+            for episode in course(until_then, self._listeners[name], by.due_at, self._elsewhere).episodes:
                 if episode.begins_at <= by.due_at and id_of(self._visit, episode) not in decided:
                     self.jobs.append(skipped(self._job_for(episode), episode.skipped or reason))
             self._consume(name, by.due_at)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from match_triggers.listeners import Listener, Listening
 from match_triggers.settings import Settings
 from shared.catalogue import Versioned
 from shared.jobs import EventsJob, TrackerEvent
@@ -43,6 +44,15 @@ def cart_trigger(**changes: object) -> Trigger:
 
 def versioned(**changes: object) -> Versioned[Trigger]:
     return Versioned(cart_trigger(**changes), 1)
+
+
+def listener(**changes: object) -> Listener:
+    """The cart trigger, changed, and ready."""
+    return Listener(versioned(**changes))
+
+
+def listening(*triggers: Listener) -> Listening:
+    return Listening(triggers or (listener(),))
 
 
 def put_trigger(aws: Aws, trigger: Trigger) -> None:

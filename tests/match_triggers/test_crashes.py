@@ -65,7 +65,7 @@ class Run:
     def _due(self) -> list[TimerJob]:
         """The timers that a sweep would send: for all rows that are in its index. Sixteen reads each time would be slow here."""
         rows = self.aws.dynamodb.scan(TableName=self.settings.visits_table)["Items"]
-        return [TimerJob(visit_id=row["pk"]["S"]) for row in rows if "due_at" in row]
+        return [TimerJob(visit_ids=(row["pk"]["S"],)) for row in rows if "due_at" in row]
 
     def _until_done(self, event: dict[str, object]) -> None:
         try:
