@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 import zlib
 
@@ -35,7 +34,6 @@ def unzipped(body: bytes, limit: int = LARGEST_POST) -> bytes:
 def parsed(body: bytes) -> JsonValue:
     """The JSON of a post. Neither half a surrogate pair, as is left where JavaScript cuts a text, nor a byte order mark must lose
     the whole post. Raises BadRequest (400)."""
-    body = body.removeprefix(codecs.BOM_UTF8)
     try:
         return parse_json(body)
     except BadRequest:

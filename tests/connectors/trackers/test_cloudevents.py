@@ -10,6 +10,7 @@ from pydantic import JsonValue, ValidationError
 
 from connectors.base import MAX_EVENTS, Post, Rejected
 from connectors.registry import TRACKERS
+from connectors.trackers.base import Reply
 from shared.errors import BadRequest
 from shared.jobs import TrackerEvent
 from shared.trackers import Tracker
@@ -209,7 +210,7 @@ def test_whoever_asks_may_deliver_and_hears_at_which_rate() -> None:
     limited = tracker(limit={"messages": 10, "seconds": 5})
     for of, rate in ((tracker(), "*"), (limited, "120")):
         reply = connector.greeting(of, asked)
-        assert reply is not None
+        assert isinstance(reply, Reply)
         assert (reply.status, dict(reply.headers)) == (
             200,
             {"webhook-allowed-origin": "eventgrid.azure.net", "webhook-allowed-rate": rate, "allow": "POST"},
