@@ -23,11 +23,19 @@ class Event(Protocol):
     """What rules look at."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What happened."""
+        ...
+
     @property
-    def at(self) -> datetime: ...
+    def at(self) -> datetime:
+        """When."""
+        ...
+
     @property
-    def properties(self) -> Mapping[str, JsonValue]: ...
+    def properties(self) -> Mapping[str, JsonValue]:
+        """What else is known of it."""
+        ...
 
 
 Item: TypeAlias = Mapping[str, JsonValue]
