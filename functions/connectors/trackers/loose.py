@@ -50,10 +50,16 @@ def renamed(posted: Mapping[str, JsonValue], names: Mapping[str, str]) -> dict[s
 
 
 def with_products(properties: dict[str, JsonValue], products: list[dict[str, JsonValue]]) -> None:
-    """Puts the products into the properties: as a list, and a single one's values beside it, as Segment's events have them."""
+    """Puts the products into the properties: as a list, and beside it what is said of a single one, as Segment's events have it.
+
+    Of several it is the category, if that is the same for all.
+    """
     if not products:
         return
     properties["products"] = [*products]
+    category = products[0].get("category")
+    if category and all(one.get("category") == category for one in products):
+        properties.setdefault("category", category)
     if len(products) == 1:
         for name in _OF_ONE:
             if name in products[0]:
