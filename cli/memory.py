@@ -99,10 +99,6 @@ class MemoryProfiles:
             person = self._joined[person]
         return person
 
-    def find(self, identifiers: Iterable[Identifier]) -> list[str]:
-        """The profiles that these identifiers belong to, each once."""
-        return list(dict.fromkeys(self.owners([identifiers]).values()))
-
     def get_all(self, ids: Iterable[str]) -> dict[str, Profile]:
         """Those that exist, by the id that was asked for."""
         return {one: self.people[now] for one in ids if (now := self._now(one)) in self.people}

@@ -83,10 +83,6 @@ class Profiles:
         named = {one: rows[key]["profile_id"]["S"] for one, key in keys.items() if "profile_id" in rows.get(key, {})}
         return {one: owner for one in wanted if (owner := one[1] if one[0] == PROFILE else named.get(one))}
 
-    def find(self, identifiers: Iterable[Identifier]) -> list[str]:
-        """The ids of the profiles that these identifiers belong to, in the order of the identifiers, each once."""
-        return list(dict.fromkeys(self.owners([identifiers]).values()))
-
     def get(self, profile: str) -> Profile | None:
         """One profile; None if there is none."""
         return self.get_all([profile]).get(profile)

@@ -9,6 +9,7 @@ from shared.person import Identifier
 from shared.profiles import Profiles
 from shared.visits import Visit
 from tests.aws import Aws
+from tests.people import found
 
 NOON = datetime(2026, 11, 16, 12, tzinfo=UTC)
 STEPS: list[tuple[list[Identifier], dict[str, str], int, bool]] = [
@@ -34,7 +35,7 @@ def test_the_same_is_learnt(aws: Aws) -> None:
         ]
         assert groups[0] == groups[1]
         people = [
-            [(one.attributes, one.changes) for one in profiles.get_all(profiles.find(asked)).values()]
+            [(one.attributes, one.changes) for one in profiles.get_all(found(profiles, asked)).values()]
             for profiles in (stored, memory)
         ]
         assert sorted(people[0], key=str) == sorted(people[1], key=str)

@@ -19,6 +19,7 @@ from shared.profiles import Profiles
 from shared.visits import Visit
 from tests.aws import Aws
 from tests.match_triggers.shop import START, arrived, cart_trigger, put_trigger, settings_of, tracker_event
+from tests.people import found
 
 KEY = "shop#a#browser-1"
 EVENTS = Path("events/match_triggers")
@@ -70,14 +71,14 @@ def test_an_abandoned_cart_becomes_one_message(app: App, aws: Aws) -> None:
     (job,) = sent(aws)
     assert job.message_id == message_id("cart", KEY, ADDED.id)
     assert (job.decided, job.context["cart"]) == ("send", [{"product_id": "lamp", "quantity": 2}])
-    assert app.desk.profiles.find([("email", "ada@example.com"), ("user_id", "u1")]) == [job.profile_id]
+    assert found(app.desk.profiles, [("email", "ada@example.com"), ("user_id", "u1")]) == [job.profile_id]
     assert (row(app).due_at, row(app).outbox, row(app).consumed) == (None, (), {"cart": ADDED.at + timedelta(hours=1)})
 
 
 def test_what_is_told_of_a_person_is_in_the_profile(app: App, aws: Aws) -> None:
     older = tracker_event("Signed In", -60, user_id="u1", traits={"first_name": "A.", "last_name": "Lovelace"})
     handed(app, aws, arrived(LOGIN), arrived(older))
-    (profile,) = app.desk.profiles.get_all(app.desk.profiles.find([("user_id", "u1")])).values()
+    (profile,) = app.desk.profiles.get_all(found(app.desk.profiles, [("user_id", "u1")])).values()
     assert profile.attributes == {"email": "Ada@Example.com", "first_name": "Ada", "last_name": "Lovelace"}
 
 

@@ -16,6 +16,7 @@ from shared.profiles import Profiles
 from tests.aws import Aws
 from tests.crash import Executioner, Killed
 from tests.match_triggers.shop import START, tracker_event
+from tests.people import found
 
 ADA = hashlib.sha256(b"ada@example.com").hexdigest()
 
@@ -130,18 +131,18 @@ def test_the_hash_of_an_address_finds_whose_it_is_and_leaves_the_address(profile
     learn([identified(0, traits={"email": "Ada@Example.com"})], profiles)
     hashed = tracker_event("Identified", 9, identifiers=[("email_sha256", ADA)], traits={"city": "Bonn"})
     learn([hashed], profiles)
-    (one,) = profiles.find(identifiers_of(hashed))
+    (one,) = found(profiles, identifiers_of(hashed))
     person = profiles.get(one)
     assert person is not None
     assert person.attributes == {"email": "Ada@Example.com", "city": "Bonn"}
     assert person.identifiers == {"user_id": "7", "email": "ada@example.com", "email_sha256": ADA}
-    assert profiles.find([("email", "ada@example.com")]) == [one]
+    assert found(profiles, [("email", "ada@example.com")]) == [one]
 
 
 def test_the_hash_may_come_before_the_address(profiles: Profiles) -> None:
     learn([tracker_event("Identified", 0, identifiers=[("email_sha256", ADA)], traits={"city": "Bonn"})], profiles)
     learn([identified(9, traits={"email": "ada@example.com"})], profiles)
-    (one,) = profiles.find([("user_id", "7"), ("email", "ada@example.com"), ("email_sha256", ADA)])
+    (one,) = found(profiles, [("user_id", "7"), ("email", "ada@example.com"), ("email_sha256", ADA)])
     person = profiles.get(one)
     assert person is not None
     assert person.attributes == {"city": "Bonn", "email": "ada@example.com"}
@@ -149,7 +150,7 @@ def test_the_hash_may_come_before_the_address(profiles: Profiles) -> None:
 
 def test_what_is_said_again_and_again_is_stored_once_at_its_newest_time(aws: Aws, profiles: Profiles) -> None:
     learn([identified(second, traits={"city": "Bonn"}) for second in (5, 1, 3)], profiles)
-    person = profiles.get(profiles.find([("user_id", "7")])[0])
+    person = profiles.get(found(profiles, [("user_id", "7")])[0])
     assert person is not None
     assert person.version == 1
     assert person.changed == {"city": START + timedelta(seconds=5)}
@@ -160,9 +161,9 @@ def test_an_alias_without_traits_joins_two_people(profiles: Profiles) -> None:
     learn([tracker_event("Identified", 1, user_id="guest", traits={"plan": "free"})], profiles)
     names: list[Identifier] = [("user_id", "7"), ("user_id", "guest")]
     learn([identified(2, identifiers=[("user_id", "guest")])], profiles)
-    assert len(profiles.find(names)) == 2
+    assert len(found(profiles, names)) == 2
     learn([identified(3, identifiers=[("user_id", "guest")], alias=True)], profiles)
-    assert len(profiles.find(names)) == 1
+    assert len(found(profiles, names)) == 1
 
 
 def told(event: TrackerEvent) -> tuple[Any, ...]:
@@ -176,12 +177,12 @@ def test_real_changes_of_watched_attributes_are_events(profiles: Profiles) -> No
     assert told(first) == ("plan", None, "free")
     assert "old" not in first.properties
     assert (first.tracker, first.name, first.at) == ("profiles", "Profile Changed", START)
-    assert [first.user_id] == profiles.find([("user_id", "7")])
+    assert [first.user_id] == found(profiles, [("user_id", "7")])
     again = learn([identified(1, traits={"plan": "free", "city": "Ulm"})], profiles, watched)
     late = learn([identified(0.5, traits={"plan": "none"})], profiles, watched)
     assert again == late == []
-    found = learn([identified(2, traits={"plan": "gold", "vip": 1}), identified(3, traits={"vip": True})], profiles, watched)
-    assert [told(one) for one in found] == [("plan", "free", "gold"), ("vip", None, 1), ("vip", 1, True)]
+    said = learn([identified(2, traits={"plan": "gold", "vip": 1}), identified(3, traits={"vip": True})], profiles, watched)
+    assert [told(one) for one in said] == [("plan", "free", "gold"), ("vip", None, 1), ("vip", 1, True)]
     (gone,) = learn([identified(4, traits={"plan": None})], profiles, watched)
     assert told(gone) == ("plan", "gold", None)
 
@@ -227,7 +228,7 @@ def calls_of(aws: Aws, act: Any) -> list[str]:
 
 def test_without_anybody_who_watches_changes_cost_nothing(aws: Aws, profiles: Profiles) -> None:
     learn([identified(0, traits={"plan": "free"})], profiles)
-    row = {"pk": {"S": f"profile#{profiles.find([('user_id', '7')])[0]}"}}
+    row = {"pk": {"S": f"profile#{found(profiles, [('user_id', '7')])[0]}"}}
     unwatched = calls_of(aws, lambda: learn([identified(1, traits={"plan": "gold"})], profiles))
     assert "changes" not in aws.dynamodb.get_item(TableName=aws.table("profiles"), Key=row)["Item"]
     watched = calls_of(aws, lambda: learn([identified(2, traits={"plan": "free"})], profiles, {"plan"}))
@@ -248,7 +249,7 @@ def test_killed_at_any_moment_and_repeated_no_change_is_lost(aws: Aws, profiles:
         with contextlib.suppress(Killed):
             learn(events, profiles, {"plan"})
         executioner.unwatch(aws.dynamodb)
-        stored = profiles.get_all(profiles.find([("user_id", who)])).popitem()[1].attributes["plan"]
+        stored = profiles.get_all(found(profiles, [("user_id", who)])).popitem()[1].attributes["plan"]
         # Meanwhile somebody says something newer: what had not been stored by then loses against it, and is no change.
         learn([tracker_event("Identified", 3, user_id=who, traits={"plan": "gold"})], profiles, {"plan"})
         said = [told(one)[1:] for one in learn(events, profiles, {"plan"})]

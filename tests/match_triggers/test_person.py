@@ -15,6 +15,7 @@ from shared.jobs import EventsJob, MessageJob, TimerJob, TrackerEvent
 from tests.aws import Aws
 from tests.crash import Executioner, Killed
 from tests.match_triggers.shop import arrived, cart_trigger, put_trigger, settings_of, tracker_event
+from tests.people import found
 
 
 def login(second: float, user: str, **traits: Any) -> TrackerEvent:
@@ -54,7 +55,7 @@ class Shop:
         return [MessageJob.model_validate_json(body) for body in self.aws.received("messages")]
 
     def owner(self, namespace: str, value: str) -> str:
-        (one,) = self.app.desk.profiles.find([(namespace, value)])
+        (one,) = found(self.app.desk.profiles, [(namespace, value)])
         return one
 
 

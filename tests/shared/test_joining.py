@@ -17,6 +17,7 @@ from shared.profiles import Profiles
 from shared.sends import Slot, write_sends
 from tests.aws import Aws
 from tests.crash import Executioner, Killed
+from tests.people import found
 
 OLD: Identifier = ("user_id", "guest-7")
 NEW: Identifier = ("user_id", "ada")
@@ -74,7 +75,7 @@ def test_an_alias_makes_one_person_of_two(aws: Aws, profiles: Profiles) -> None:
     }
     assert person.identifiers == {"user_id": "ada", "email": "guest@example.com", "phone": "+491711234567"}
     everything = [OLD, NEW, ("email", "guest@example.com"), ("phone", "+491711234567")]
-    assert profiles.find(everything) == [one]
+    assert found(profiles, everything) == [one]
     assert known(profiles, guest) == known(profiles, member) == person
 
 
@@ -92,16 +93,16 @@ def test_nothing_of_the_person_is_left_in_the_row_that_forwards(aws: Aws, profil
 def test_who_shares_a_device_stays_who_they_are(aws: Aws, profiles: Profiles) -> None:
     guest, member = two(profiles, aws)
     profiles.upsert([NEW, OLD], {"city": "Ulm"}, aws.clock() + timedelta(hours=2))
-    assert profiles.find([OLD, NEW]) == [guest, member]
+    assert found(profiles, [OLD, NEW]) == [guest, member]
     assert known(profiles, guest).attributes["city"] == "Bonn"
 
 
 def test_an_alias_of_somebody_unknown_is_one_more_name(aws: Aws, profiles: Profiles) -> None:
     one = profiles.upsert([NEW, OLD], {}, aws.clock(), alias=True)
-    assert profiles.find([OLD]) == profiles.find([NEW]) == [one]
+    assert found(profiles, [OLD]) == found(profiles, [NEW]) == [one]
     other = profiles.upsert([OLD, ("user_id", "third")], {"city": "Ulm"}, aws.clock() + timedelta(hours=1), alias=True)
     assert other == one
-    assert profiles.find([("user_id", "third")]) == [one]
+    assert found(profiles, [("user_id", "third")]) == [one]
 
 
 def test_three_names_of_three_people_make_one(aws: Aws, profiles: Profiles) -> None:
@@ -228,7 +229,7 @@ def test_killed_at_any_moment_and_repeated_the_two_are_one(aws: Aws, profiles: P
         assert all(one.attributes for one in between), moment
         one = said_to_be_one(profiles, aws, f"-{moment}")
         names: list[Identifier] = [("user_id", f"guest-7-{moment}"), ("user_id", f"ada-{moment}")]
-        assert profiles.find(names) == [one], moment
+        assert found(profiles, names) == [one], moment
         person = known(profiles, one)
         assert person.suppressed == {"email": "unsubscribed"}, moment
         assert person.attributes["city"] == "Köln", moment
@@ -300,7 +301,7 @@ def in_the_middle(aws: Aws, profiles: Profiles, act: Callable[[str, str, str], N
             calls = interrupted(aws, moment, partial(inner, *of), partial(outer, *of))
             if calls <= moment:
                 break
-            (one,) = profiles.find([("user_id", f"guest-7{suffix}"), ("user_id", f"ada{suffix}")])
+            (one,) = found(profiles, [("user_id", f"guest-7{suffix}"), ("user_id", f"ada{suffix}")])
             check(known(profiles, one))
         assert 1 < moment < 59
 
@@ -337,7 +338,7 @@ def test_a_chain_of_aliases_by_many_at_once(aws: Aws) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(join, itertools.pairwise(names)))
-    (one,) = first.find(names)
+    (one,) = found(first, names)
     assert known(first, one).attributes == {f"of_{number}": True for number in range(8)}
 
 

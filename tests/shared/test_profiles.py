@@ -23,6 +23,7 @@ from shared.person import (
 from shared.profiles import Profiles
 from tests.aws import Aws
 from tests.crash import Executioner, Killed
+from tests.people import found
 
 
 @pytest.fixture
@@ -32,9 +33,9 @@ def profiles(aws: Aws) -> Profiles:
 
 def test_a_person_is_found_by_each_identifier(aws: Aws, profiles: Profiles) -> None:
     ada = profiles.upsert([("user_id", "7"), ("email", "Ada@Example.com")], {"email": "Ada@Example.com"}, aws.clock())
-    assert profiles.find([("user_id", "7")]) == [ada]
-    assert profiles.find([("email", " ada@example.com")]) == [ada]
-    assert profiles.find([("email", "else@example.com")]) == []
+    assert found(profiles, [("user_id", "7")]) == [ada]
+    assert found(profiles, [("email", " ada@example.com")]) == [ada]
+    assert found(profiles, [("email", "else@example.com")]) == []
 
 
 def test_the_newest_value_wins_whatever_the_order_of_arrival(aws: Aws, profiles: Profiles) -> None:
@@ -57,14 +58,14 @@ def test_the_same_facts_again_change_nothing(aws: Aws, profiles: Profiles) -> No
 def test_two_people_of_one_device_are_both_named(aws: Aws, profiles: Profiles) -> None:
     ada = profiles.upsert([("user_id", "ada")], {"email": "a@example.com"}, aws.clock())
     bob = profiles.upsert([("user_id", "bob")], {"email": "b@example.com"}, aws.clock())
-    assert profiles.find([("user_id", "bob"), ("user_id", "ada")]) == [bob, ada]
+    assert found(profiles, [("user_id", "bob"), ("user_id", "ada")]) == [bob, ada]
 
 
 def test_an_identifier_stays_with_whom_it_belongs_to(aws: Aws, profiles: Profiles) -> None:
     ada = profiles.upsert([("user_id", "ada"), ("email", "shared@example.com")], {}, aws.clock())
     profiles.upsert([("user_id", "bob")], {}, aws.clock())
     profiles.upsert([("user_id", "bob"), ("email", "shared@example.com")], {}, aws.clock())
-    assert profiles.find([("email", "shared@example.com")]) == [ada]
+    assert found(profiles, [("email", "shared@example.com")]) == [ada]
 
 
 def because(cause: Cause, reason: str, at: datetime, channel: str = "email") -> Suppression:
@@ -159,7 +160,7 @@ def test_identifiers_are_kept_as_learnt_and_the_newest_stays(aws: Aws, profiles:
     now = aws.clock()
     profiles.upsert([("email", EMAIL), ("user_id", "7")], {}, now)
     profiles.upsert([("email", EMAIL), ("user_id", "6"), ("crm_id", "c")], {}, now - timedelta(days=1))
-    [who] = profiles.find([("email", EMAIL)])
+    [who] = found(profiles, [("email", EMAIL)])
     profile = profiles.get(who)
     assert profile is not None
     assert profile.identifiers == {"email": EMAIL, "user_id": "7", "crm_id": "c"}
@@ -246,9 +247,9 @@ def test_a_channel_of_its_own(aws: Aws, profiles: Profiles) -> None:
 def test_an_address_is_stopped_by_hand_before_anybody_has_it(aws: Aws, profiles: Profiles) -> None:
     profiles.suppress_address(" Ada@Example.com", because("manual", "asked by phone", aws.clock()))
     assert known(profiles, "ada", aws.clock(), email=EMAIL).suppressed == {"email": "asked by phone"}
-    assert profiles.find([("email", EMAIL)]) == []
+    assert found(profiles, [("email", EMAIL)]) == []
     profiles.upsert([("user_id", "ada"), ("email", EMAIL)], {}, aws.clock())
-    assert profiles.find([("email", EMAIL)]) == profiles.find([("user_id", "ada")])
+    assert found(profiles, [("email", EMAIL)]) == found(profiles, [("user_id", "ada")])
     assert expiries(aws)["identifier#email"] is None
 
 
@@ -348,3 +349,22 @@ def test_a_snapshot_is_the_person_as_sending_needs_them(aws: Aws, profiles: Prof
 def test_an_esp_knows_the_person_by_any_identifier_or_attribute(aws: Aws, profiles: Profiles, kind: str, value: str) -> None:
     attributes: dict[str, JsonValue] = {"email": "Ada@Example.com", "phone": "+491711234567", "loyalty": 12, "vip": True}
     assert identifier_of(known(profiles, "7", aws.clock(), **attributes), kind) == value
+
+
+def test_who_is_known_by_the_hash_of_a_stopped_address_does_not_have_it_forgotten(aws: Aws, profiles: Profiles) -> None:
+    profiles.suppress_address(EMAIL, because("manual", "asked by phone", aws.clock()))
+    who = profiles.upsert([("email_sha256", address_hash("email", EMAIL))], {"city": "Bonn"}, aws.clock())
+    assert expiries(aws)["identifier#email"] is None
+    assert found(profiles, [("email", EMAIL)]) == [who]
+    profiles.upsert([("email", EMAIL)], {"email": EMAIL}, aws.clock())
+    person = profiles.get(who)
+    assert person is not None
+    assert person.suppressed == {"email": "asked by phone"}
+
+
+def test_of_two_names_of_a_kind_the_first_is_theirs_and_both_find_them(aws: Aws, profiles: Profiles) -> None:
+    who = profiles.upsert([("user_id", "new"), ("user_id", "old")], {}, aws.clock())
+    person = profiles.get(who)
+    assert person is not None
+    assert person.identifiers == {"user_id": "new"}
+    assert found(profiles, [("user_id", "old"), ("user_id", "new")]) == [who]
