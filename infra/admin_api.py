@@ -57,7 +57,7 @@ def _examine(foundation: Foundation, function: Function) -> None:
     function.may("dynamodb:BatchGetItem", on=[tables.state.table_arn])
     function.may("s3:ListBucket", on=[tables.mirror.bucket_arn])
     rights.read_links_key(foundation, function)
-    rights.use_tokens(foundation, function, "integration", "destination")
+    rights.use_tokens(foundation, function, "integration", "destination", "tracker")
 
 
 def _try_out(foundation: Foundation, function: Function) -> None:

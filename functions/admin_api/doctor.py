@@ -19,6 +19,7 @@ from pydantic import JsonValue
 from admin_api import kept
 from admin_api.bounded import until
 from admin_api.desk import Known, secret_of
+from admin_api.listening import journal_answers, last_heard
 from admin_api.parked import Parked
 from admin_api.review import Around, review
 from admin_api.settings import Settings
@@ -33,11 +34,13 @@ from shared.definitions import KINDS, Destination, Integration, Kind, kind_of
 from shared.errors import Misconfigured, SendbridgeError, Transient
 from shared.exchange import Request, run
 from shared.fields import Definition
+from shared.heard import Heard
 from shared.http import Http
 from shared.rows import read_rows
 from shared.secrets import Secrets
 from shared.state import Leases
 from shared.tokens import Send, Tokens
+from shared.trackers import Tracker
 from shared.validation import Fault, check, dotted, marks_of, references_of
 
 if TYPE_CHECKING:
@@ -168,6 +171,8 @@ class Doctor:
         yield Check("definition", subject, partial(_without_faults, faults, standing))
         if isinstance(definition, Integration | Destination) and not missing:
             yield from self._vendor(subject, definition)
+        if isinstance(definition, Tracker) and standing.current is not None and not missing:
+            yield from self._tracker(subject, definition)
 
     def _reviewed(self, definition: Definition | None, there: There, *, in_force: bool) -> list[Fault]:
         def find(kind: Kind, name: str) -> Body | None:
@@ -187,7 +192,7 @@ class Doctor:
 
     def _vendor(self, subject: str, definition: Integration | Destination) -> Iterator[Check]:
         send = self._sender()
-        tokens = Tokens(self._secrets, Leases(self._dynamodb, self._settings.state_table, self._clock), send, self._clock)
+        tokens = self._tokens(send)
         yield Check("circuit", subject, partial(self._circuit, subject.replace("/", "#")))
         if isinstance(definition.auth, OAuth2):
             yield Check("token", subject, partial(self._token, tokens, subject, definition.auth))
@@ -195,6 +200,17 @@ class Doctor:
             yield Check("vendor", subject, partial(_esp, definition, send))
         else:
             yield Check("vendor", subject, partial(self._crm, definition, tokens, send))
+
+    def _tracker(self, subject: str, tracker: Tracker) -> Iterator[Check]:
+        if tracker.silence_seconds is not None:
+            heard = Heard(self._dynamodb, self._settings.state_table, self._clock)
+            yield Check("heard", subject, partial(last_heard, tracker, tracker.silence_seconds, heard, self._clock))
+        if tracker.journal is not None:
+            send, journal = self._sender(), tracker.journal
+            tokens = self._tokens(send)
+            yield Check("token", subject, partial(self._token, tokens, subject, journal.auth))
+            authorised = tokens.authorised("tracker", tracker.name, journal.auth, send)
+            yield Check("vendor", subject, partial(journal_answers, journal, authorised, self._clock))
 
     def _circuit(self, name: str) -> str:
         key = f"circuit#{name}"
@@ -212,6 +228,9 @@ class Doctor:
         if problems := run(connector.test_connection(), authorised):
             raise Misconfigured("; ".join(problems))
         return ""
+
+    def _tokens(self, send: Send) -> Tokens:
+        return Tokens(self._secrets, Leases(self._dynamodb, self._settings.state_table, self._clock), send, self._clock)
 
     def _sender(self) -> Send:
         """A sender of its own for each definition, as one is for one thread, that never outlasts the examination."""

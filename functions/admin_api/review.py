@@ -88,6 +88,9 @@ def addresses(definition: Definition) -> Iterator[tuple[str, str]]:
         yield "url", without_placeholders(definition.url)
         if isinstance(definition.auth, OAuth2):
             yield "auth.token_url", definition.auth.token_url
+    if isinstance(definition, Tracker) and definition.journal is not None:
+        yield "journal.url", definition.journal.url
+        yield "journal.auth.token_url", definition.journal.auth.token_url
 
 
 def _signing_secrets(definition: Definition) -> Iterator[Fault]:
@@ -99,12 +102,17 @@ def _signing_secrets(definition: Definition) -> Iterator[Fault]:
 
 
 def signing_secrets(definition: Definition) -> Iterator[tuple[str, str]]:
-    """The secrets that somebody signs with, with their fields."""
-    if isinstance(definition, Tracker):
+    """The secrets that somebody signs with by Standard Webhooks, with their fields."""
+    if isinstance(definition, Tracker) and "standard_webhooks" in (definition.proof, _own_proof(definition)):
         yield from ((f"secrets.{i}", secret.get_secret_value()) for i, secret in enumerate(definition.secrets))
     webhook = definition.webhook if isinstance(definition, Integration) else None
     if webhook is not None and webhook.signature == "standard_webhooks":
         yield from ((f"webhook.secrets.{i}", secret.get_secret_value()) for i, secret in enumerate(webhook.secrets))
+
+
+def _own_proof(tracker: Tracker) -> str:
+    """The format, if posts are proven in its own way."""
+    return tracker.format if tracker.proof == "vendor" else ""
 
 
 def _queue(definition: Definition, destinations: set[str]) -> Iterator[Fault]:

@@ -257,7 +257,7 @@ def test_reading_ends_with_its_time_and_goes_on_in_the_next_run(
     adobe.publish(*(thing(number) for number in range(6)))
     define(aws, adobe)
     ticks = itertools.count(step=8)  # half of the timeout is two pages
-    monkeypatch.setattr(handler, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    monkeypatch.setattr("watch_trackers.handler.time", SimpleNamespace(monotonic=lambda: next(ticks)))
     run()
     assert numbers(aws) == [0, 1, 2, 3]
     run()

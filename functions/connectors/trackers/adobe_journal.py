@@ -43,8 +43,12 @@ class Page:
 
 def beginning(journal: Journal) -> str:
     """Where the first reading begins: `back_seconds` ago."""
-    where = f"seek=-PT{journal.back_seconds}S" if journal.back_seconds else "latest=true"
-    return f"{journal.url}{'&' if '?' in journal.url else '?'}{where}"
+    return _at(journal, f"seek=-PT{journal.back_seconds}S") if journal.back_seconds else latest(journal)
+
+
+def latest(journal: Journal) -> str:
+    """Where only what comes from now on is."""
+    return _at(journal, "latest=true")
 
 
 def oldest(journal: Journal) -> str:
@@ -67,6 +71,10 @@ def read_page(journal: Journal, url: str, clock: Clock, timeout: float) -> Excha
     if link is None:
         raise Transient("the journal does not say where it goes on")
     return Page([_event(one) for one in events], link, None if events or text_at(body, "_page.last") else 0)
+
+
+def _at(journal: Journal, where: str) -> str:
+    return f"{journal.url}{'&' if '?' in journal.url else '?'}{where}"
 
 
 def _check(journal: Journal, answer: Response, clock: Clock) -> None:
