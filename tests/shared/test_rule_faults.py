@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.condition_faults import condition_faults
+from shared.conditions import compiled
 from shared.rule_faults import faults_of
 from shared.triggers import Trigger
+from tests.shared.test_conditions import ASKS, AT, CONDITIONS, VALUES, Asked
+from tests.shared.test_visit_rules import RULES
 
 SOUND: dict[str, object] = {
     "name": "cart",
@@ -203,3 +211,29 @@ def test_all_faults_are_told_at_once() -> None:
         must_include=[CHANGED, {"event": "A", "where": [{"path": "x", "matches": "("}]}], requires=["x"], cancels=["cart"]
     )
     assert [*found] == ["must_include.0", "must_include.1.where.0.matches", "cancels.0", "requires.0"]
+
+
+FLAT = st.lists(ASKS.map(lambda ask: ask | {"path": "a"}), min_size=1, max_size=3)
+
+
+@settings(max_examples=300, deadline=None)
+@given(FLAT, st.lists(VALUES, min_size=20, max_size=20))
+def test_what_is_said_to_be_impossible_is_met_by_nothing(conditions: list[dict[str, Any]], values: list[Any]) -> None:
+    conditions_of = Asked.model_validate({"where": conditions}).where
+    impossible = [fault for fault in condition_faults(conditions_of, "where") if "true together" in fault.expected]
+    # What conditions name is what comes closest to meeting them.
+    named = [value for ask in conditions for value in ask.values() if not isinstance(value, list)]
+    named += [value for ask in conditions for values in ask.values() if isinstance(values, list) for value in values]
+    test = compiled(conditions_of)
+    met = [value for value in (*values, *named, None) if test({"a": value}, AT)]
+    assert not (impossible and met)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(RULES, min_size=1, max_size=3), st.lists(RULES, max_size=2), st.lists(CONDITIONS, max_size=2))
+def test_whatever_is_written_is_judged(included: list[Any], excluded: list[Any], audience: list[Any]) -> None:
+    for fault in faults_of(
+        Trigger.model_validate(SOUND | {"must_include": included, "must_not_include": excluded, "audience": audience})
+    ):
+        assert fault.field.partition(".")[0] in ("must_include", "must_not_include", "audience")
+        assert fault.expected
