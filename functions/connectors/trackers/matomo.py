@@ -71,7 +71,7 @@ _NUMBERS = frozenset({"results", "value", "total", "subtotal", "tax", "shipping"
 
 _DROPPED = frozenset(
     (
-        *("rec", "apiv", "rand", "r", "send_image", "bots", "new_visit", "h", "m", "s", "cdt", "ec_items"),
+        *("rec", "apiv", "rand", "r", "send_image", "bots", "ping", "new_visit", "h", "m", "s", "cdt", "ec_items"),
         *("_id", "cid", "uid", "_idts", "_idvc", "_idn", "_viewts", "_refts", "_ects"),
         *("cip", "country", "region", "city", "lat", "long", "ua", "uadata"),
         *("cookie", "pdf", "qt", "realp", "wma", "fla", "java", "ag", "gears", "dir"),
@@ -189,6 +189,7 @@ def _properties(params: _Params) -> _Params:
         properties[name] = number_of(properties[name])
     if _is_commerce(params):
         products = _products(params.get("ec_items"))
+        properties.pop("goal_id", None)  # 0 is the shop's
         properties["products"] = []  # a cart update without products says that the cart is empty
         with_products(properties, products)
     return properties

@@ -126,6 +126,7 @@ def test_a_cart_update_is_the_whole_cart(site: Matomo) -> None:
     site.cart([LAMP, PEN])
     event = one(Post({}, site.body()))
     assert event.name == "Cart Viewed"
+    assert event.properties.keys() == {"idsite", "total", "products"}
     assert event.properties["total"] == 109.0
     assert event.properties["products"] == [
         {"product_id": "sku-1", "name": "Desk lamp", "category": "Lighting", "price": 49.5, "quantity": 2},
