@@ -16,6 +16,7 @@ from shared.jobs import TimerJob
 from shared.ledger import Ledger
 from shared.profiles import Profiles
 from shared.queues import Queue
+from shared.reports import Counts
 from shared.triggers import Trigger
 from shared.visits import Visits
 
@@ -41,6 +42,8 @@ class Desk:
     clock: Clock
     horizon: timedelta
     """What falls due within this time gets its timer at once, the rest is left to the sweep."""
+    counts: Counts = field(default_factory=Counts)
+    """What has been decided and taken back since this was reported last."""
     _listeners: Listeners = field(default_factory=Listeners)
 
     def listening(self, tracker: str) -> Listening:

@@ -39,7 +39,7 @@ def take_back(visit: Visit, events: Sequence[TrackerEvent], desk: Desk) -> list[
         event = _ender(one, visit, events, listener) if listener and one.valid_until > now else None
         if event is not None and listener is not None:
             skipped = Hop(at=now, hop="match_triggers", what="skip", reason=listener.definition.cancelled_as)
-            desk.ledger.skip(one, [received(event), skipped])
+            _skip(one, [received(event), skipped], desk)
             taken.append(one)
     return taken
 
@@ -50,7 +50,13 @@ def recall(visit: Visit, desk: Desk) -> None:
     for one in visit.fired:
         if one.message_id in visit.recalled:
             hop = Hop(at=now, hop="match_triggers", what="skip", reason=visit.recalled[one.message_id])
-            desk.ledger.skip(one, [hop])
+            _skip(one, [hop], desk)
+
+
+def _skip(one: Fired, hops: Sequence[Hop], desk: Desk) -> None:
+    """Tells the ledger. What it says of a message for the first time is counted."""
+    if desk.ledger.skip(one, hops):
+        desk.counts.ended(one, "skipped", hops[-1].reason)
 
 
 def _ender(one: Fired, visit: Visit, events: Iterable[TrackerEvent], listener: Listener) -> TrackerEvent | None:

@@ -16,6 +16,7 @@ from functools import partial
 
 from pydantic_core import to_json
 
+from match_triggers.counting import decision_of
 from match_triggers.deciding import job_of, known_events
 from match_triggers.desk import TRIES, Desk
 from match_triggers.enriching import Pending, finish
@@ -98,12 +99,19 @@ class _Looks:
         elsewhere = self._elsewhere(visits)
         drafts, jobs = self._decided([visit for visit in visits if not visit.outbox], elsewhere)
         ready, overtaken = self._written(drafts)
+        self._count(ready)
         sending = [visit for visit in (*visits, *ready) if visit.outbox]
         self.due += [(visit.id, visit.due_at) for visit in ready if not visit.outbox]
         self._send(sending, jobs)
         cleared, late = self._written([self._cleared(visit, elsewhere.get(visit.id, ())) for visit in sending])
         self.due += [(visit.id, visit.due_at) for visit in cleared]
         return [*overtaken, *late]
+
+    def _count(self, visits: Iterable[Visit]) -> None:
+        """Once their decisions are written: so they are counted by nobody else."""
+        for job in (job for visit in visits for job in visit.outbox):
+            trigger = self._desk.triggers.get(job.trigger)
+            self._desk.counts.decided(decision_of(job, trigger.definition if trigger else None))
 
     def _elsewhere(self, visits: Iterable[Visit]) -> dict[str, Sequence[VisitEvent]]:
         """What each visitor's user did on whatever device or tracker that may end something."""

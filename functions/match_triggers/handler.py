@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,6 +26,7 @@ from shared.observe import count, logger, observed
 from shared.profiles import Profiles
 from shared.queues import Batch, Queue
 from shared.recordings import Recordings
+from shared.reports import SHARDS, Reports
 from shared.triggers import Trigger
 from shared.visits import Visits
 
@@ -44,6 +46,7 @@ class App:
     settings: Settings
     sqs: SQSClient
     desk: Desk
+    reports: Reports
     recorder: Recorder | None
     """Keeps what arrived; None where nothing of it is kept."""
 
@@ -76,6 +79,7 @@ class App:
         except Exception as error:  # what the whole batch needs: without this it would come back only after its visibility
             for record in batch.records:
                 batch.settle(record, error)
+        self.reports.add(self.desk.counts.taken())
         return batch
 
 
@@ -97,7 +101,8 @@ def compose(settings: Settings, dynamodb: DynamoDBClient, sqs: SQSClient, clock:
         clock=clock,
         horizon=timedelta(seconds=settings.horizon_seconds),
     )
-    return App(settings, sqs, desk, _recorder(settings, clock) if settings.events_bucket else None)
+    reports = Reports(dynamodb, settings.messages_table, settings.retention_days * _DAY, random.randrange(SHARDS))
+    return App(settings, sqs, desk, reports, _recorder(settings, clock) if settings.events_bucket else None)
 
 
 def _recorder(settings: Settings, clock: Clock) -> Recorder:

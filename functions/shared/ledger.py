@@ -26,8 +26,11 @@ class Ledger:
     def __init__(self, client: DynamoDBClient, table: str, clock: Clock, retention: int) -> None:
         self._client, self._table, self._clock, self._retention = client, table, clock, retention
 
-    def skip(self, job: Facts, hops: Sequence[Hop]) -> None:
-        """Records that a message is not to be sent, unless it was. If it may have been, the reason is noted for who finds out."""
+    def skip(self, job: Facts, hops: Sequence[Hop]) -> bool:
+        """Records that a message is not to be sent, unless it was. If it may have been, the reason is noted for who finds out.
+
+        Whether it was this that kept it from being sent: once for each message.
+        """
         columns: Row = {
             "facts": facts_column(job),
             "visit_id": {"S": job.visit_id},
@@ -56,6 +59,8 @@ class Ledger:
             )
         except self._client.exceptions.ConditionalCheckFailedException:
             self._cancel(job.message_id, hops[-1].reason)
+            return False
+        return True
 
     def _cancel(self, message_id: str, reason: str) -> None:
         self._unless_refused(

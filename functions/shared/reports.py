@@ -27,7 +27,7 @@ What matched is what was decided about: `fired`, `cancelled` and `skipped`.
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -98,7 +98,7 @@ class Decision:
 @dataclass
 class _Tally:
     counts: Counter[str] = field(default_factory=Counter)
-    recent: list[Firing] = field(default_factory=list)
+    recent: deque[Firing] = field(default_factory=lambda: deque(maxlen=_RECENT))
     latest_ms: int = 0
 
 
@@ -124,6 +124,11 @@ class Counts:
     def ended(self, of: Facts, status: Literal["sent", "skipped", "parked"], reason: str = "") -> None:
         """Counts what became of a message that was to be sent, once the ledger has it."""
         self._tally(of).counts[f"unsent:{kind_of(reason)}" if status == "skipped" else status] += 1
+
+    def taken(self) -> Counts:
+        """These, which are then forgotten here."""
+        taken, self._tallies = Counts(self._tallies), defaultdict(_Tally)
+        return taken
 
     def rows(self) -> Iterator[tuple[str, date, _Tally]]:
         """Each trigger's and day's."""
@@ -162,14 +167,12 @@ class Reports:
         sets = ["expires_at = :expires"]
         values[":expires"] = {"N": str(_midnight(day) + self._retention)}
         if tally.recent:
-            newest = tally.recent[-_RECENT:]
-            values[":recent"] = _column(newest)
-            # As many as are kept push out all others.
-            sets.append(
-                "recent = " + ("list_append(if_not_exists(recent, :none), :recent)" if len(newest) < _RECENT else ":recent")
-            )
-            if len(newest) < _RECENT:
-                values[":none"] = {"L": []}
+            values[":recent"] = _column(tally.recent)
+        if len(tally.recent) == _RECENT:
+            sets.append("recent = :recent")
+        elif tally.recent:
+            sets.append("recent = list_append(if_not_exists(recent, :none), :recent)")
+            values[":none"] = {"L": []}
         before = self._client.update_item(
             TableName=self._table,
             Key={"pk": {"S": key}},
