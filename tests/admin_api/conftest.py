@@ -9,7 +9,13 @@ import pytest
 from admin_api import handler
 from admin_api.app import Admin
 from admin_api.settings import Settings
+from shared.catalogue import Catalogue, Definitions
+from shared.definitions import Template
 from shared.exchange import Request, Response
+from shared.secrets import Secrets
+from shared.triggers import Trigger
+from tests.admin_api.life import INTEGRATION, TEMPLATE, TO, TRIGGER, done, prove
+from tests.admin_api.samples import integration, template, trigger
 from tests.aws import Aws
 
 Ask = Callable[..., tuple[int, dict[str, Any]]]
@@ -112,3 +118,35 @@ def through_handle(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Calla
         monkeypatch.setenv(name, value)
     handler._admin.cache_clear()
     return lambda event: cast("dict[str, Any]", handler.handle(event, None))
+
+
+@pytest.fixture
+def drafted(ask: Ask, aws: Aws) -> Ask:
+    """A deployment whose integration is in force, and a trigger and a template that are not."""
+    Secrets(aws.secretsmanager, aws.secret_prefix).write("links", {"key": "k"})
+    done(ask("PUT", INTEGRATION, integration(auth={"type": "none"})))
+    assert done(ask("POST", f"{INTEGRATION}/test", {"profile": {"email": TO}}))["proven"]
+    done(ask("POST", f"{INTEGRATION}/publish"))
+    done(ask("PUT", TEMPLATE, template()))
+    done(ask("PUT", TRIGGER, trigger()))
+    return ask
+
+
+@pytest.fixture
+def published(drafted: Ask) -> Ask:
+    """The same with all three in force."""
+    prove(drafted)
+    done(drafted("POST", f"{TRIGGER}/publish"))
+    return drafted
+
+
+@pytest.fixture
+def triggers(aws: Aws) -> Catalogue[Trigger]:
+    """As the functions see them, at once."""
+    return Definitions(aws.table("definitions"), aws.dynamodb, aws.clock, 0).catalogue(Trigger)
+
+
+@pytest.fixture
+def templates(aws: Aws) -> Catalogue[Template]:
+    """As the functions see them, at once."""
+    return Definitions(aws.table("definitions"), aws.dynamodb, aws.clock, 0).catalogue(Template)
