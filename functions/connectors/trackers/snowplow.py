@@ -197,8 +197,8 @@ class _Snowplow(TrackerFormat):
         "One that takes a host alone has a setting for the path: `postPath` of the web trackers, `customPostPath` of the mobile.",
         "A tracker in a browser: `proof: none` with `origins` and a `limit`, and `withCredentials: false` in its configuration.",
         "Others: put a long random value into `customHeaders` (web) or `requestHeaders` (mobile), with `proof: header` here.",
-        "To forward enriched events, let Snowbridge's HTTP target post them as JSON, with Basic authorisation (`proof: basic`) "
-        "or a header (`proof: header`).",
+        "To forward enriched events, let Snowbridge make JSON of them (`spEnrichedToJson`) and its HTTP target post them, with "
+        "Basic authorisation (`proof: basic`) or a header (`proof: header`).",
     )
     methods = ("POST", "GET")
     forgiving = True  # a collector answers 200 to whatever it is sent, and who forwards to one repeats what is refused
