@@ -123,9 +123,9 @@ class Outcome:
         cancels, reason = by.listener.definition.cancels, f"cancelled by {by.listener.name}"
         names = set(self._listeners if cancels == "all" else cancels) - {by.listener.name}
         decided = {job.message_id for job in self.jobs}
-        until_then = as_of(self._visit, by.due_at)
+        until_then, elsewhere = as_of(self._visit, by.due_at), [one for one in self._elsewhere if one.at <= by.due_at]
         for name in sorted(names & self._listeners.keys()):
-            for episode in course(until_then, self._listeners[name], by.due_at, self._elsewhere).episodes:
+            for episode in course(until_then, self._listeners[name], by.due_at, elsewhere).episodes:
                 if episode.begins_at <= by.due_at and id_of(self._visit, episode) not in decided:
                     self.jobs.append(skipped(self._job_for(episode), episode.skipped or reason))
             self._consume(name, by.due_at)

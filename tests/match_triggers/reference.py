@@ -1,8 +1,8 @@
 """What triggers should decide, found the slow and obvious way: from the whole history, sorted, moment by moment.
 
-It knows nothing of rows, batches, timers and late events, and shares no code with what it is compared with. All times are multiples
-of ten seconds, and it looks at each of them in turn. Triggers are plain dictionaries, as a definition file has them, with every default
-filled in.
+It knows nothing of rows, batches, timers and late events, and shares no code with what it is compared with. All times are
+multiples of ten seconds, and it looks at each of them in turn. Triggers are plain dictionaries, as a definition file has them,
+with every default filled in.
 """
 
 from __future__ import annotations
@@ -215,7 +215,7 @@ def qualifies(trigger: Mapping[str, Any], did: Did) -> bool:
 
 def _leaves(rule: Any) -> Iterator[Any]:
     if isinstance(rule, dict) and ("all" in rule or "any" in rule):
-        for inner in rule.get("all", rule.get("any")):
+        for inner in rule["all"] if "all" in rule else rule["any"]:
             yield from _leaves(inner)
     elif isinstance(rule, str) or "event" in rule:
         yield rule
@@ -228,7 +228,7 @@ def _meets(leaf: Any, did: Did) -> bool:
     return did.name == leaf["event"] and all(did.properties.get(path, 0) > above for path, above in wanted)
 
 
-def holds(rule: Any, window: Sequence[Did], cart: Mapping[str, int]) -> bool:
+def holds(rule: Any, window: Sequence[Did], cart: Mapping[str, int]) -> bool:  # noqa: PLR0911 - one for each kind
     """Whether a rule holds for what happened, and for the cart."""
     if isinstance(rule, str):
         return any(did.name == rule for did in window)
@@ -239,10 +239,10 @@ def holds(rule: Any, window: Sequence[Did], cart: Mapping[str, int]) -> bool:
     if "none" in rule:
         return not any(holds(inner, window, cart) for inner in rule["none"])
     if "cart" in rule:
-        return sum(cart.values()) >= rule["at_least"]
+        return sum(cart.values()) >= int(rule["at_least"])
     found = [did for did in window if _meets(rule, did)]
     if "sum" in rule:
-        return sum(did.properties.get(rule["sum"], 0) for did in found) > rule["above"]
+        return sum(did.properties.get(rule["sum"], 0) for did in found) > int(rule["above"])
     groups = {did.properties.get(rule["same"]) for did in found} if "same" in rule else {None}
     counts = [len([d for d in found if "same" not in rule or d.properties.get(rule["same"]) == group]) for group in groups] or [0]
     return any(rule.get("at_least", 1) <= count <= rule.get("at_most", len(found)) for count in counts)

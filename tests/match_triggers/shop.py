@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from match_triggers.desk import Desk
 from match_triggers.listeners import Listener, Listening
 from match_triggers.settings import Settings
 from shared.catalogue import Versioned
@@ -53,6 +54,11 @@ def listener(**changes: object) -> Listener:
 
 def listening(*triggers: Listener) -> Listening:
     return Listening(triggers or (listener(),))
+
+
+def people(desk: Desk, *identifiers: tuple[str, str]) -> list[str]:
+    """The profiles that these identifiers lead to."""
+    return sorted(set(desk.profiles.owners([identifiers]).values()))
 
 
 def put_trigger(aws: Aws, trigger: Trigger) -> None:

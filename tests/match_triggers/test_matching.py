@@ -8,7 +8,7 @@ from match_triggers.keeping import merged
 from match_triggers.listeners import Listener, Listeners
 from match_triggers.matching import course, episodes
 from match_triggers.walking import CAME_BACK, SETTLING, Episode
-from shared.profile_changes import PROFILES
+from shared.trackers import PROFILES
 from shared.visits import Visit, VisitEvent
 from tests.match_triggers.shop import START, listener, listening, tracker_event, versioned
 

@@ -38,7 +38,8 @@ LONGEST = 500
 
 
 def users(visitor: str) -> str | None:
-    return visitor.split("-")[0] if "-" in visitor else None
+    name, device, _ = visitor.partition("-")
+    return name if device else None
 
 
 names = st.sampled_from(NAMES)
