@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -91,15 +91,26 @@ def run(options: argparse.Namespace) -> int:
     """Prints what became of each visit, and the sum of it."""
     until = _until(options.until)
     definitions = _of_files(options.files, options.trigger) if options.files else _of_deployment(api_of(options), options.trigger)
-    found = simulate(definitions, _events(options, definitions), options, until)
+    trackers: Counter[str] = Counter()
+    found = simulate(definitions, _counted(_events(options, definitions), trackers), options, until)
+    wanted = definitions.trigger.definition.trackers
+    ignored = {name: number for name, number in sorted(trackers.items()) if wanted and name not in wanted}
     document = {
         "trigger": definitions.trigger.definition.name,
         "version": definitions.trigger.version or None,
         **({} if options.summary else {"visits": [_as_json(report) for report in found]}),
         "summary": summary(found),
+        "ignored": ignored,
     }
-    say(options, document, _lines(found, only_summary=options.summary))
+    say(options, document, _lines(found, ignored, only_summary=options.summary))
     return 0
+
+
+def _counted(events: Iterable[TrackerEvent], trackers: Counter[str]) -> Iterator[TrackerEvent]:
+    """The same events, counted by their trackers."""
+    for event in events:
+        trackers[event.tracker] += 1
+        yield event
 
 
 def _events(options: argparse.Namespace, definitions: Definitions) -> Iterable[TrackerEvent]:
@@ -251,10 +262,12 @@ def _decision_as_json(one: Decision) -> JsonValue:
     }
 
 
-def _lines(reports: Sequence[Report], *, only_summary: bool) -> Iterator[str]:
+def _lines(reports: Sequence[Report], ignored: Mapping[str, int], *, only_summary: bool) -> Iterator[str]:
     for report in () if only_summary else reports:
         yield from _visit_lines(report)
     yield from _summary_lines(summary(reports))
+    for tracker, number in ignored.items():
+        yield f"ignored, as the trigger does not look at tracker {tracker}: {number} events"
 
 
 def _visit_lines(report: Report) -> Iterator[str]:

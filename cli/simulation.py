@@ -28,8 +28,8 @@ from shared.entities import Key
 from shared.ids import visit_id
 from shared.jobs import EventsJob, MessageJob, TimerJob, TrackerEvent
 from shared.person import Profile, from_snapshot
-from shared.profile_changes import PROFILES
 from shared.rules import Rule
+from shared.trackers import PROFILES
 from shared.triggers import Trigger
 from shared.visit_rules import any_holds, holds, leaves
 from shared.visits import Visit, VisitEvent, in_order

@@ -114,6 +114,16 @@ def test_the_summary_alone(sendbridge: Sendbridge, definitions: Path, events: Pa
     assert "visits" not in sendbridge("simulate", "seen", "-f", definitions, "--events", events, "--summary", "--json").json
 
 
+def test_events_of_trackers_that_it_does_not_look_at_are_told(sendbridge: Sendbridge, tmp_path: Path, events: Path) -> None:
+    file = tmp_path / "definitions.yaml"
+    file.write_text(yaml.safe_dump(TRIGGER | {"trackers": ["app"]}))
+    events.write_text(events.read_text() + json.dumps(VIEWED | {"tracker": "shop"}) + "\n")
+    run = sendbridge("simulate", "seen", "-f", file, "--events", events)
+    assert run.out.splitlines()[-1] == "ignored, as the trigger does not look at tracker shop: 1 events"
+    assert run.out.startswith("app#a#a, ")
+    assert sendbridge("simulate", "seen", "-f", file, "--events", events, "--json").json["ignored"] == {"shop": 1}
+
+
 def test_no_events_are_no_visits(sendbridge: Sendbridge, tmp_path: Path, definitions: Path) -> None:
     run = sendbridge("simulate", "seen", "-f", definitions, "--events", lines(tmp_path, "none.jsonl"))
     assert (run.code, run.out.splitlines()[0]) == (0, "0 visits, 0 matched, 0 fired, 0 still waiting")
