@@ -19,7 +19,7 @@ from shared.ids import profile_id
 from shared.jobs import EventsJob, Hop, MessageJob, TimerJob
 from shared.joining import both
 from shared.ledger import Ledger
-from shared.person import PROFILE, Identifier, Profile, learnt, stranger
+from shared.person import PERSONAL, PROFILE, Identifier, Profile, learnt, owner_of, stranger
 from shared.profile_table import identifier_key
 from shared.profiles import Profiles
 from shared.queues import Batch, Queue, Record
@@ -114,9 +114,10 @@ class MemoryProfiles:
     ) -> str:
         """What was learnt of a person: of each attribute the newest wins. Returns the profile's id."""
         if alias:
-            self._join(sorted({*self.owners([identifiers]).values()}))
+            named = [one for one in identifiers if one[0] in PERSONAL]
+            self._join(sorted({*self.owners([named]).values()}))
         owners = self.owners([identifiers])
-        person = next(iter(owners.values()), None) or profile_id(*identifiers[0])
+        person = owner_of(identifiers, owners, self.people) or profile_id(*identifiers[0])
         theirs = [one for one in identifiers if owners.get(one, person) == person]
         self.people[person] = learnt(self.people.get(person, stranger(person)), theirs, attributes, at, watched)
         self._owners |= {identifier_key(one): person for one in theirs}

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 Identifier = tuple[str, str]
 """Namespace (`user_id`, `email`) and value. `email_sha256` is the hash of an `email`, and means the same person."""
 
+PERSONAL = ("user_id", "email", "email_sha256", "phone")
+"""Namespaces that name one person. Others may name a device, which several people use."""
+
 PROFILE = "profile"
 """The namespace of our own ids of profiles. Nobody else names people so."""
 
@@ -119,6 +122,21 @@ class Profile:
 def stranger(profile: str) -> Profile:
     """A person of whom nothing is known yet."""
     return Profile(profile, {}, {}, (), {}, 0)
+
+
+def owner_of(identifiers: Sequence[Identifier], owners: Mapping[Identifier, str], people: Mapping[str, Profile]) -> str:
+    """To which profile the identifiers of one person lead: the first that says so; empty if none does.
+
+    `owners` has to whom each belongs, `people` who they are. What may be a device's does not lead to a person who is known as
+    another user than the one who is on it now.
+    """
+    user = next((value for namespace, value in identifiers if namespace == "user_id"), "")
+    for one in identifiers:
+        owner = owners.get(one, "")
+        known = people[owner].identifiers.get("user_id", user) if owner in people else user
+        if owner and (one[0] in PERSONAL or not user or known == user):
+            return owner
+    return ""
 
 
 def learnt(

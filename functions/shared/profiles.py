@@ -20,6 +20,7 @@ from shared.joining import join
 from shared.person import (
     ADDRESS_OF,
     CAUSES,
+    PERSONAL,
     PROFILE,
     Cause,
     Identifier,
@@ -30,6 +31,7 @@ from shared.person import (
     columns_of,
     identifier_hash,
     learnt,
+    owner_of,
     profile_of,
     stranger,
     suppression_column,
@@ -106,19 +108,22 @@ class Profiles:
     ) -> str:
         """Stores what was learnt of a person at `at`: of each attribute the newest wins, whatever the order of arrival.
 
-        The person is the one whom the first known identifier points to, else a new one. If the identifiers are said to be an
-        `alias`, all whom they point to are joined. A phone number becomes E.164 if it can be understood. What is known of their
-        addresses holds for them from now on. Of attributes that are `watched` the profile keeps its last changes. Returns the
-        profile's id. Raises Transient if others kept changing the same profile.
+        The person is the one whom the identifiers lead to (`owner_of`), else a new one. If the identifiers are said to be an
+        `alias`, all whom they name are joined, but for what may be a device's. A phone number becomes E.164 if it can be
+        understood. What is known of their addresses holds for them from now on. Of attributes that are `watched` the profile
+        keeps its last changes. Returns the profile's id. Raises Transient if others kept changing the same profile.
         """
+        founding = profile_id(*_founding(identifiers[0]))
         for _ in range(_TRIES):
             owners = self._owners(identifiers)
-            target = next(iter(owners.values()), None) or profile_id(*_founding(identifiers[0]))
-            places = self._table.places([target, *owners.values()])
-            people = {place.id: place for place in places.values()}
+            named = [owner for one, owner in owners.items() if one[0] in PERSONAL]
+            places = self._table.places([*owners.values(), *([] if named else [founding])])
+            people = {places[owner].id: places[owner] for owner in named}
             if alias and len(people) > 1:
                 self._join(people, at)
                 continue
+            known = {owner: person for owner in owners.values() if (person := places[owner].profile) is not None}
+            target = owner_of(identifiers, owners, known) or founding
             place = places[target]
             theirs = [one for one in identifiers if one not in owners or places[owners[one]].id == place.id]
             person = self._merge(place, learnt(place.profile or stranger(place.id), theirs, attributes, at, watched), at)

@@ -20,6 +20,9 @@ STEPS: list[tuple[list[Identifier], dict[str, str], int, bool]] = [
     ([("email_sha256", "b" * 64)], {"first_name": "Bo"}, 3, False),
     ([("email_sha256", "b" * 64), ("user_id", "u1")], {}, 4, True),
     ([("user_id", "u3"), ("loyalty_id", "l")], {"tier": "bronze"}, 5, False),
+    ([("user_id", "u4"), ("loyalty_id", "l")], {"tier": "silver"}, 6, False),
+    ([("loyalty_id", "l")], {"tier": "gold"}, 7, False),
+    ([("user_id", "u1"), ("loyalty_id", "l")], {"tier": "bronze"}, 8, True),
 ]
 
 

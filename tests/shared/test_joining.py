@@ -97,6 +97,19 @@ def test_who_shares_a_device_stays_who_they_are(aws: Aws, profiles: Profiles) ->
     assert known(profiles, guest).attributes["city"] == "Bonn"
 
 
+def test_a_new_user_on_a_device_is_not_the_one_before(aws: Aws, profiles: Profiles) -> None:
+    device: Identifier = ("ecid", "device")
+    nobody = profiles.upsert([device], {"city": "Bonn"}, aws.clock())
+    ada = profiles.upsert([NEW, device], {"first_name": "Ada"}, aws.clock())
+    assert ada == nobody
+    bob = profiles.upsert([("user_id", "bob"), device], {"first_name": "Bob"}, aws.clock() + timedelta(hours=1))
+    assert found(profiles, [NEW, ("user_id", "bob"), device]) == [ada, bob]
+    assert known(profiles, ada).attributes == {"city": "Bonn", "first_name": "Ada"}
+    assert profiles.upsert([device], {"city": "Ulm"}, aws.clock() + timedelta(hours=2)) == ada
+    profiles.upsert([("user_id", "bob"), OLD, device], {}, aws.clock() + timedelta(hours=3), alias=True)
+    assert found(profiles, [NEW, ("user_id", "bob"), OLD]) == [ada, bob]
+
+
 def test_an_alias_of_somebody_unknown_is_one_more_name(aws: Aws, profiles: Profiles) -> None:
     one = profiles.upsert([NEW, OLD], {}, aws.clock(), alias=True)
     assert found(profiles, [OLD]) == found(profiles, [NEW]) == [one]
