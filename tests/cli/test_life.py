@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.ready_made import triggers
 from shared.exchange import Response
 from shared.profiles import Profiles
 from tests.admin_api.conftest import Vendors
@@ -154,6 +155,19 @@ def test_a_proof_without_an_integration_in_force_says_what_to_do(sendbridge: Sen
     sendbridge("apply", "-f", DEFINITIONS)
     run = sendbridge("proof", "abandoned_cart", *TO)
     assert (run.code, "`sendbridge test postbird --to ADDRESS --publish`" in run.err) == (2, True)
+
+
+@pytest.mark.parametrize("name", triggers())
+def test_what_is_ready_made_is_proven_by_its_sample(
+    applied: Sendbridge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("INTEGRATION", "postbird")
+    monkeypatch.setenv("SHOP_URL", "https://shop.example.com")
+    file = tmp_path / "ready.yaml"
+    file.write_text(applied("preset", name).out)
+    assert applied("apply", "-f", file).code == 0
+    run = applied("proof", name, *TO, "--publish")
+    assert (run.code, last(run)[0]) == (0, f"template/{name}: version 1 is in force with it.")
 
 
 # ---- publish and the others
