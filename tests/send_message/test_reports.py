@@ -6,8 +6,11 @@ from datetime import timedelta
 
 import pytest
 
+from match_triggers.handler import compose
 from shared.errors import Permanent, Transient
+from shared.jobs import EventsJob, MessageJob, TimerJob
 from tests.aws import Aws
+from tests.match_triggers.shop import START, settings_of, tracker_event
 from tests.send_message.world import World
 
 
@@ -60,3 +63,21 @@ def test_it_is_counted_on_the_day_of_the_decision(world: World) -> None:
     world.deliver(job)
     today, decided = world.outbox.reports.read(["abandoned"], [day + timedelta(days=1), day])
     assert (dict(today.counts), dict(decided.counts)) == ({}, {"sent": 1})
+
+
+def test_from_a_visit_to_what_the_esp_took(world: World) -> None:
+    aws = world.aws
+    matcher = compose(settings_of(aws), aws.dynamodb, aws.sqs, aws.clock)
+    for number, address in enumerate(("ada@example.com", "grace@example.com", "no-address")):
+        who: dict[str, object] = {"anonymous_id": f"browser-{number}", "user_id": f"u{number}"}
+        login = tracker_event("Signed In", 0, traits={"email": address}, **who)
+        events = (login, tracker_event("Product Added", 1, properties={"name": "Lamp"}, **who))
+        matcher.invoked(aws.delivery("events", EventsJob(events=events)))
+    aws.clock.at = START + timedelta(seconds=6.5)
+    for number in range(3):
+        matcher.invoked(aws.delivery("timers", TimerJob(visit_ids=(f"shop#a#browser-{number}",))))
+    jobs = [MessageJob.model_validate_json(body) for body in aws.received("messages")]
+    world.deliver(*jobs)
+    [day] = world.outbox.reports.read(["abandoned"], [aws.clock().date()])
+    assert day.counts == {"fired": 3, "late_ms": 1500, "sent": 2, "unsent:the email address is not valid": 1}
+    assert {one.message_id for one in day.recent} == {job.message_id for job in jobs}
