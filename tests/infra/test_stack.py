@@ -152,7 +152,7 @@ def test_alarms_are_set_and_reach_the_address(prod: Template) -> None:
     alarms = {p["AlarmName"].removeprefix("sendbridge-prod-"): p for p in _properties(prod, "AWS::CloudWatch::Alarm")}
     of_queues = {f"{queue}-{what}" for queue in QUEUES for what in ("parked", "age")}
     of_functions = {f"{function}-{what}" for function in FUNCTIONS for what in ("errors", "throttles")}
-    assert set(alarms) == {*of_queues, *of_functions, "tokens", "misconfigured"}
+    assert set(alarms) == {*of_queues, *of_functions, "tokens", "misconfigured", "trackers-silent"}
     assert len({json.dumps(p["AlarmActions"]) for p in alarms.values()}) == 1
     (subscription,) = _properties(prod, "AWS::SNS::Subscription")
     assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "sendbridge-alarms@example.com")

@@ -12,6 +12,7 @@ from receive_event import handler
 from receive_event.fetching import elsewhere
 from receive_event.settings import Settings
 from shared.exchange import Request, Response
+from shared.heard import Heard
 from shared.http import Http
 from shared.jobs import EventsJob, TrackerEvent
 from tests.aws import Aws
@@ -125,6 +126,19 @@ def test_the_asynchronous_challenge(adobe: AdobeSandbox, url: str, monkeypatch: 
     monkeypatch.setattr("tests.sandbox.trackers.adobe_io._says", lambda *_: False)  # as if the first one had been lost
     assert adobe.register(url) == "active"
     assert [call.status for call in adobe.faults.calls if call.target == "validate"] == [200]
+
+
+def test_it_is_noted_when_a_tracker_that_is_watched_was_heard_of(aws: Aws, adobe: AdobeSandbox, url: str) -> None:
+    heard = Heard(aws.dynamodb, aws.table("state"), aws.clock)
+    adobe.register(url)
+    adobe.publish(thing())
+    assert heard.last(["adobe"]) == {}  # nobody watches it
+    aws.define("tracker", name="adobe", format="adobe_io", client_id=adobe.settings.client_id, silence_seconds=60)
+    handler._desk.cache_clear()
+    adobe.publish({**thing(), "recipientclientid": "another"})
+    assert heard.last(["adobe"]) == {}
+    adobe.publish(thing())
+    assert heard.last(["adobe"])["adobe"].timestamp() == pytest.approx(adobe.clock(), abs=30)
 
 
 def test_only_the_deployment_says_which_host_stands_in_for_another() -> None:
