@@ -178,13 +178,11 @@ class _Looks:
 
     def _with_profiles(self, jobs: Sequence[MessageJob]) -> list[MessageJob]:
         """The jobs, each with the profile as it is now, so that sending need not read it: not those that would grow too large."""
-        lacking = {job.profile_id for job in jobs if job.decided == "send" and job.profile is None and job.profile_id}
-        snapshots = {key: as_snapshot(person) for key, person in self._desk.profiles.get_all(lacking).items()} if lacking else {}
+        lacking = {job.message_id: job.profile_id for job in jobs if job.decided == "send" and not job.profile and job.profile_id}
+        people = self._desk.profiles.get_all(set(lacking.values())) if lacking else {}
+        snapshots = {key: as_snapshot(people[person]) for key, person in lacking.items() if person in people}
         small = {key: snapshot for key, snapshot in snapshots.items() if len(to_json(snapshot)) <= _LARGEST_SNAPSHOT}
-        return [
-            job.model_copy(update={"profile": small[job.profile_id]}) if job.profile is None and job.profile_id in small else job
-            for job in jobs
-        ]
+        return [job.model_copy(update={"profile": small[job.message_id]}) if job.message_id in small else job for job in jobs]
 
     def _cleared(self, visit: Visit, elsewhere: Sequence[VisitEvent]) -> Visit:
         """The row without what has been sent, due when it is to be looked at next."""

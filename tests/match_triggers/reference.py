@@ -242,10 +242,11 @@ def holds(rule: Any, window: Sequence[Did], cart: Mapping[str, int]) -> bool:  #
         return sum(cart.values()) >= int(rule["at_least"])
     found = [did for did in window if _meets(rule, did)]
     if "sum" in rule:
-        return sum(did.properties.get(rule["sum"], 0) for did in found) > int(rule["above"])
+        return bool(sum(did.properties.get(rule["sum"], 0) for did in found) > rule["above"])
     groups = {did.properties.get(rule["same"]) for did in found} if "same" in rule else {None}
-    counts = [len([d for d in found if "same" not in rule or d.properties.get(rule["same"]) == group]) for group in groups] or [0]
-    return any(rule.get("at_least", 1) <= count <= rule.get("at_most", len(found)) for count in counts)
+    counts: list[int] = [len([d for d in found if "same" not in rule or d.properties.get(rule["same"]) == group]) for group in groups] or [0]
+    least, most = int(rule.get("at_least", 1)), int(rule.get("at_most", len(found)))
+    return any(least <= count <= most for count in counts)
 
 
 def cart_of(history: Iterable[Did]) -> dict[str, int]:

@@ -16,7 +16,30 @@ from tests.match_triggers.shop import arrived, cart_trigger, put_trigger, settin
 
 pytestmark = pytest.mark.slow
 
-LONGEST = 60
+LONGEST = 120
+
+TRIGGERS: tuple[dict[str, object], ...] = (
+    {"cancels": ["looked"]},
+    {"name": "looked", "type": "action", "must_include": ["Product Viewed"], "must_not_include": [], "wait_seconds": 60},
+    {"name": "bought", "type": "event", "must_include": ["Order Completed"], "must_not_include": [], "wait_seconds": 1},
+    {"name": "over", "type": "session_end", "must_include": [], "must_not_include": [], "wait_seconds": 1},
+)
+"""One of each way to begin, and one that cancels another."""
+
+DECIDED = sorted(
+    [
+        *((who, "over", "send", "") for who in ("ada", "dora", "phone")),
+        *((who, "over", "skip", "no profile") for who in ("bob", "stranger")),
+        ("ada", "cart", "send", ""),
+        ("ada", "looked", "send", ""),
+        ("bob", "cart", "skip", "order placed"),
+        ("bob", "bought", "skip", "no profile"),
+        ("bob", "bought", "skip", "no profile"),
+        ("stranger", "cart", "skip", "no profile"),
+        ("dora", "cart", "skip", "order placed"),
+        ("phone", "bought", "send", ""),
+    ]
+)
 
 
 class Refused(Exception):
@@ -40,7 +63,7 @@ class Fault:
 
 
 class Run:
-    """One visitor who leaves, one who buys and one whom nobody knows."""
+    """One visitor who leaves, one who buys twice, one who buys on another device, and one whom nobody knows."""
 
     def __init__(self, aws: Aws, fault: Fault, name: str) -> None:
         self.aws, self.fault, self.name = aws, fault, name
@@ -86,11 +109,18 @@ class Run:
     def _jobs(self) -> Iterator[EventsJob]:
         yield arrived(
             self._did("ada", "Signed In", 0, user_id=f"ada-{self.name}", traits={"first_name": "Ada"}),
-            self._did("ada", "Product Added", 1),
+            self._did("ada", "Product Viewed", 1),
+            self._did("ada", "Product Added", 2),
             self._did("bob", "Product Added", 1),
             self._did("stranger", "Product Added", 2),
+            self._did("dora", "Signed In", 0, user_id=f"dora-{self.name}", traits={"first_name": "Dora"}),
+            self._did("dora", "Product Added", 1),
         )
-        yield arrived(self._did("bob", "Order Completed", 5))
+        yield arrived(
+            self._did("bob", "Order Completed", 5),
+            self._did("bob", "Order Completed", 6),
+            self._did("phone", "Order Completed", 7, user_id=f"dora-{self.name}"),
+        )
 
     def _did(self, who: str, what: str, second: float, **changes: object) -> TrackerEvent:
         return tracker_event(what, second, anonymous_id=f"{who}-{self.name}", **changes)
@@ -102,20 +132,31 @@ def _again(event: dict[str, object]) -> dict[str, object]:
     return {"Records": [{**record, "attributes": attributes} for record in records]} if isinstance(records, list) else event
 
 
-def outcomes(decided: dict[str, str]) -> list[tuple[str, str]]:
+def outcomes(decided: dict[str, str]) -> list[tuple[str, str, str, str]]:
     jobs = [MessageJob.model_validate_json(body) for body in decided.values()]
-    return sorted((job.decided, job.reason) for job in jobs)
+    return sorted((job.visit_id.split("#")[2].partition("-")[0], job.trigger, job.decided, job.reason) for job in jobs)
+
+
+def taken_back(decided: dict[str, str], app: App) -> list[str]:
+    """Whose messages the ledger knows to be cancelled."""
+    rows = app.desk.ledger.read_all(decided)
+    assert all((row.status, row.trace[-1].reason) == ("skipped", "cancelled by cart") for row in rows.values())
+    return [row.visit_id.split("#")[2].partition("-")[0] for row in rows.values()]
 
 
 @pytest.mark.parametrize("error", [Killed, Refused])
 def test_nothing_is_lost_or_decided_twice_wherever_it_fails(aws: Aws, error: type[BaseException]) -> None:
     """After a call is before the next one: what a failure can tell apart is which calls have had their effect."""
-    put_trigger(aws, cart_trigger())
+    for changes in TRIGGERS:
+        put_trigger(aws, cart_trigger(**changes))
     fault, start = Fault(error), aws.clock.at
     for call in range(1, LONGEST):
         aws.clock.at, fault.left = start, call
-        decided = Run(aws, fault, str(call)).play()
-        assert outcomes(decided) == [("send", ""), ("skip", "no profile"), ("skip", "order placed")], f"call {call}"
-        if fault.left > 0:
+        run = Run(aws, fault, str(call))
+        decided = run.play()
+        unharmed, fault.left = fault.left > 0, 0
+        assert outcomes(decided) == DECIDED, f"call {call}"
+        assert taken_back(decided, run.app) == ["ada"], f"call {call}"
+        if unharmed:
             return
     pytest.fail("no run ever came to its end without a fault")
