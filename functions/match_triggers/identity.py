@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from pydantic_core import to_json
 
 from shared.jobs import TrackerEvent
-from shared.person import PROFILE, Identifier
+from shared.person import HASHED, PERSONAL, PROFILE, Identifier
 from shared.phones import e164
 from shared.profile_changes import changes
 from shared.profiles import Profiles
@@ -21,9 +21,6 @@ from shared.trackers import PROFILES
 
 _MOST_IDENTIFIERS = 20
 _LONGEST = 500
-
-_FIRST = ("user_id", "email", "email_sha256", "phone")
-"""What is kept of a visitor who was called more than a row has room for, and then the others by name."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -48,7 +45,7 @@ def _usual(namespace: str, value: str, country: str) -> str | None:
     """An identifier as it is usually spelt; None if it is none."""
     if namespace == "email":
         return value.lower() if "@" in value and len(value) <= 254 else None
-    if namespace == "email_sha256":
+    if namespace in HASHED:
         return value.lower() if _SHA256.fullmatch(value.lower()) else None
     if namespace == "phone":
         return e164(value, country) if len(value) <= 50 else None
@@ -56,14 +53,16 @@ def _usual(namespace: str, value: str, country: str) -> str | None:
 
 
 def gathered(known: Iterable[Identifier], events: Iterable[TrackerEvent]) -> tuple[Identifier, ...]:
-    """All that a visitor was ever called, whatever the order in which it became known."""
+    """All that a visitor was ever called, whatever the order in which it became known; what names a person first, if a row has
+    no room for more.
+    """
     said = {identifier for event in events for identifier in identifiers_of(event)}
     return tuple(sorted(sorted({*known, *said}, key=_rank)[:_MOST_IDENTIFIERS]))
 
 
 def _rank(identifier: Identifier) -> tuple[int, Identifier]:
     namespace = identifier[0]
-    return (_FIRST.index(namespace) if namespace in _FIRST else len(_FIRST)), identifier
+    return (PERSONAL.index(namespace) if namespace in PERSONAL else len(PERSONAL)), identifier
 
 
 @dataclass(frozen=True)

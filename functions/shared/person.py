@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from shared.rows import Row
 
 Identifier = tuple[str, str]
-"""Namespace (`user_id`, `email`) and value. `email_sha256` is the hash of an `email`, and means the same person."""
+"""Namespace (`user_id`, `email`) and value."""
 
-PERSONAL = ("user_id", "email", "email_sha256", "phone")
+HASHED: Mapping[str, str] = {"email_sha256": "email", "phone_sha256": "phone"}
+"""Namespaces of hashes → of what they are: the hash of an address means whoever the address means."""
+
+PERSONAL = ("user_id", "email", "email_sha256", "phone", "phone_sha256")
 """Namespaces that name one person. Others may name a device, which several people use."""
 
 PROFILE = "profile"
@@ -201,7 +204,7 @@ def address_hash(channel: str, address: str) -> str:
 def identifier_hash(identifier: Identifier) -> str:
     """SHA-256 of an identifier, in hexadecimal: a key is what turns up in metrics and errors."""
     namespace, value = identifier
-    if namespace == "email_sha256":
+    if namespace in HASHED:
         return value.lower()
     plain = value.strip().lower() if namespace == "email" else value
     return hashlib.sha256(plain.encode()).hexdigest()

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from shared.person import ADDRESS_OF, Identifier, Profile, identifier_hash, joined_with, profile_of
+from shared.person import ADDRESS_OF, HASHED, Identifier, Profile, identifier_hash, joined_with, profile_of
 from shared.rows import read_rows
 
 if TYPE_CHECKING:
@@ -93,8 +93,8 @@ def profile_key(profile: str) -> str:
 
 def identifier_key(identifier: Identifier) -> str:
     """The key of an identifier's row: that of an address's hash is the address's."""
-    namespace = "email" if identifier[0] == "email_sha256" else identifier[0]
-    return f"identifier#{namespace}#{identifier_hash(identifier)}"
+    namespace = identifier[0]
+    return f"identifier#{HASHED.get(namespace, namespace)}#{identifier_hash(identifier)}"
 
 
 def address_key(channel: str, address: str) -> str:

@@ -20,6 +20,7 @@ from shared.joining import join
 from shared.person import (
     ADDRESS_OF,
     CAUSES,
+    HASHED,
     PERSONAL,
     PROFILE,
     Cause,
@@ -334,4 +335,5 @@ def _marking(column: str, text: str) -> tuple[dict[str, str], dict[str, Attribut
 
 def _founding(identifier: Identifier) -> Identifier:
     """What a new person's id is made of: the same for an address and for its hash."""
-    return ("email_sha256", identifier_hash(identifier)) if identifier[0] == "email" else identifier
+    hashed = f"{identifier[0]}_sha256"
+    return (hashed, identifier_hash(identifier)) if hashed in HASHED else identifier

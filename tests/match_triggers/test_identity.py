@@ -139,6 +139,13 @@ def test_the_hash_of_an_address_finds_whose_it_is_and_leaves_the_address(profile
     assert found(profiles, [("email", "ada@example.com")]) == [one]
 
 
+def test_the_hash_of_a_phone_number_finds_whose_it_is(profiles: Profiles) -> None:
+    learn([identified(0, traits={"phone": "0171 1234567", "country": "DE"})], profiles)
+    hashed = hashlib.sha256(b"+491711234567").hexdigest()
+    learn([tracker_event("Identified", 9, identifiers=[("phone_sha256", hashed)], traits={"city": "Bonn"})], profiles)
+    assert len(found(profiles, [("user_id", "7"), ("phone", "+491711234567"), ("phone_sha256", hashed.upper())])) == 1
+
+
 def test_the_hash_may_come_before_the_address(profiles: Profiles) -> None:
     learn([tracker_event("Identified", 0, identifiers=[("email_sha256", ADA)], traits={"city": "Bonn"})], profiles)
     learn([identified(9, traits={"email": "ada@example.com"})], profiles)
