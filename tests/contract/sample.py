@@ -54,6 +54,8 @@ class Inbound:
     """Whether a body is JSON."""
     covers_body: bool = True
     """Whether a signature covers all of the body: neither a token in a header does, nor who signs the first event of many."""
+    fetch: Callable[[Request], Response] | None = None
+    """Answers what has to be fetched to verify a post."""
     batches: bool = True
     """Whether a post may have several events. If not, `post` makes one of the first."""
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -26,22 +26,16 @@ class Receiver:
     tracker: Tracker
     now: datetime = NOW
     kept: Kept = field(default_factory=Kept)
-    answers: Mapping[str, Response] = field(default_factory=dict)
-    """What is fetched, by URL."""
-    asked: list[str] = field(default_factory=list)
-    """What was fetched."""
+    fetch: Callable[[Request], Response] | None = None
+    """Answers what is fetched."""
 
     def __post_init__(self) -> None:
         fetcher = Fetcher(lambda: self._fetched, lambda: self.now)
         self.desk: Desk = desk_of(self.tracker, self.kept, lambda: self.now, fetcher)
 
     def _fetched(self, request: Request) -> Response:
-        self.asked.append(request.url)
-        return self.answers[request.url]
-
-    def limited_by(self, **changes: Any) -> None:
-        """Another collaborator."""
-        self.desk = replace(self.desk, **changes)
+        assert self.fetch is not None, "nothing is to be fetched"
+        return self.fetch(request)
 
     def ask(
         self, body: bytes = b"", headers: Mapping[str, str] | None = None, *, method: str = "POST", query: str = ""

@@ -117,9 +117,12 @@ def one_or_many(body: JsonValue) -> list[JsonValue]:
 
 
 def bounded(events: list[JsonValue]) -> list[JsonValue]:
-    """The same events. Raises BadRequest (400) if there are none, or too many to be answered one by one."""
-    if not 0 < len(events) <= MAX_EVENTS:
-        raise BadRequest(f"must have 1 to {MAX_EVENTS} events", field="body")
+    """The same events: none, if there are none, as some post an empty batch to see whether somebody answers.
+
+    Raises BadRequest (400) if there are too many to be answered one by one.
+    """
+    if len(events) > MAX_EVENTS:
+        raise BadRequest(f"must have at most {MAX_EVENTS} events", field="body")
     return events
 
 

@@ -22,9 +22,9 @@ from urllib.parse import unquote
 
 from pydantic import JsonValue
 
-from connectors.base import MAX_EVENTS, Post
+from connectors.base import Post
 from connectors.bodies import parsed
-from connectors.trackers.base import Reply, TrackerFormat, Unusable, fields_of, made, time_of
+from connectors.trackers.base import Reply, TrackerFormat, Unusable, bounded, fields_of, made, time_of
 from connectors.trackers.envelopes import payload_of
 from connectors.trackers.mapped import Readers
 from shared.clock import iso
@@ -113,9 +113,9 @@ CONNECTOR = CloudEvents()
 
 def _many(body: JsonValue) -> list[JsonValue]:
     """The events of a batch, which may be empty."""
-    if not isinstance(body, list) or len(body) > MAX_EVENTS:
-        raise BadRequest(f"must be a list of at most {MAX_EVENTS} events", field="body")
-    return body
+    if not isinstance(body, list):
+        raise BadRequest("must be a list of events", field="body")
+    return bounded(body)
 
 
 def _required(event: Map[str, JsonValue], name: str) -> str:

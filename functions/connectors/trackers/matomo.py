@@ -17,6 +17,7 @@ Source: the tracking HTTP API reference of Matomo 4 and 5, and of Piwik PRO (rea
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from urllib.parse import unquote_to_bytes
@@ -232,7 +233,7 @@ def _time(text: JsonValue) -> datetime:
 
 def _is_bulk(post: Post) -> bool:
     # Browsers post it as a form, whatever it is.
-    return post.body[:16].lstrip().startswith(b"{")
+    return post.body[:16].removeprefix(BOM_UTF8).lstrip().startswith(b"{")
 
 
 def _token_in(post: Post) -> str:

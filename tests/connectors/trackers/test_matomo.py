@@ -225,7 +225,7 @@ def test_requests_may_be_objects_and_bad_ones_stand_beside_good_ones() -> None:
         assert (items.field, items.reason) == ("ec_items", "must be a JSON list of [sku, name, category, price, quantity]")
 
 
-@pytest.mark.parametrize("body", [b'{"requests": []}', b"", b"_id=v&rec=1", b'{"requests": "?rec=1"}', b"{}", b"{", b"a=\xff"])
+@pytest.mark.parametrize("body", [b"", b"_id=v&rec=1", b'{"requests": "?rec=1"}', b"{}", b"{", b"a=\xff"])
 def test_a_body_that_is_no_post_is_refused_whole(body: bytes) -> None:
     with pytest.raises(BadRequest) as refused:
         read(Post({}, body))

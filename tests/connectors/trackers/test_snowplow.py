@@ -297,7 +297,7 @@ def test_what_is_wrong_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"x", [], {"schema": "iglu:other", "data": []}, {"schema": PAYLOAD}, {"schema": PAYLOAD, "data": []}]
+    "body", [b"x", 7, {"schema": "iglu:other", "data": []}, {"schema": PAYLOAD}, {"schema": PAYLOAD, "data": {}}]
 )
 def test_a_body_that_is_no_post_is_refused_whole(body: object) -> None:
     with pytest.raises(BadRequest) as refused:

@@ -57,7 +57,8 @@ def sample() -> Sample:
     trigger: JsonValue = {"recipient_client_id": _CLIENT, "event": {MESSAGE: {"header": {}, TRIGGER: said}}}
     headers = ("x-adobe-digital-signature-1", "x-adobe-public-key1-path")
     bad: JsonValue = {**event, "time": "yesterday"}
-    inbound = Inbound(sign, headers, post, (event, trigger), bad, taking(definition, served), dated=False, compares=False)
+    receive = taking(definition, served)
+    inbound = Inbound(sign, headers, post, (event, trigger), bad, receive, dated=False, compares=False, fetch=served)
     return Sample(definition, (_SECRET,), inbound)
 
 
