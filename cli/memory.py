@@ -163,8 +163,8 @@ class MemoryLedger:
     """Message → the last steps of its trace."""
 
     def skip(self, message: Fired, hops: Sequence[Hop]) -> None:
-        """The message does not go out."""
-        self.taken_back[message.message_id] = tuple(hops)
+        """The message does not go out; whatever is said of it afterwards changes nothing."""
+        self.taken_back.setdefault(message.message_id, tuple(hops))
 
 
 class MemoryVersions:
