@@ -22,6 +22,7 @@ EVENTS = Path(__file__).parents[2] / "events" / "admin_api"
         ("list_parked", 200),
         ("redrive", 200),
         ("trace_of_a_visitor", 200),
+        ("report_of_a_day", 200),
         ("doctor", 200),
         ("preview_an_integration", 200),
         ("publish_what_is_not_there", 404),
