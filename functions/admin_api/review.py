@@ -42,6 +42,7 @@ def review(kind: Kind, definition: Definition, around: Around, origins: tuple[st
         *_connector(definition),
         *_addresses(definition, origins),
         *_signing_secrets(definition),
+        *_logins(definition),
         *syntax,
         *_queue(definition, destinations),
         *_rules(definition),
@@ -99,6 +100,14 @@ def _signing_secrets(definition: Definition) -> Iterator[Fault]:
             standard_webhook_key(secret)
         except Misconfigured as error:
             yield Fault(field, error.reason)
+
+
+def _logins(definition: Definition) -> Iterator[Fault]:
+    """A login without a colon is none that anybody could send."""
+    if isinstance(definition, Tracker) and definition.proof == "basic":
+        for index, secret in enumerate(definition.secrets):
+            if ":" not in secret.get_secret_value():
+                yield Fault(f"secrets.{index}", "user:password, as proof is basic")
 
 
 def signing_secrets(definition: Definition) -> Iterator[tuple[str, str]]:
