@@ -15,6 +15,7 @@ from admin_api.desk import Desk, Known, Put, absent
 from admin_api.drafts import DRAFTED, at_once, proves
 from admin_api.kept import Values
 from admin_api.store import Body, Standing, Stored
+from shared.auth import Auth
 from shared.catalogue import unmask
 from shared.clock import iso
 from shared.definitions import KINDS, Destination, Integration, Kind
@@ -22,6 +23,7 @@ from shared.errors import BadRequest, Transient
 from shared.fields import Definition
 from shared.observe import logger
 from shared.tokens import Send, try_credentials
+from shared.trackers import Tracker
 from shared.validation import dotted, marks_of, references_of, secrets_of
 
 _MOST_CHANGED = 50
@@ -121,16 +123,17 @@ class Editor:
 
     def _try(self, known: Known, definition: Definition) -> None:
         """Tries credentials that are new. What could not be tried is not saved."""
-        if not isinstance(definition, Integration | Destination):
-            return
-        before = known.definition(known.newest)
-        if isinstance(before, Integration | Destination) and before.auth == definition.auth:
+        field, auth = _auth_of(definition)
+        if auth is None or _auth_of(known.definition(known.newest)) == (field, auth):
             return
         try:
-            try_credentials(definition.auth, self._send, self._desk.clock)
+            try_credentials(auth, self._send, self._desk.clock)
+        except BadRequest as error:
+            error.field = (error.field or "auth").replace("auth", field, 1)
+            raise
         except Transient as error:
             reason = f"the credentials could not be tried, so nothing was saved: {error.reason}; try again later"
-            raise BadRequest(reason, field="auth", status=503) from error
+            raise BadRequest(reason, field=field, status=503) from error
 
     def _put_in_force(self, put: Put, stored: Stored, definition: Definition, known: Known) -> Stored:
         if stored.kind in DRAFTED:
@@ -146,6 +149,15 @@ class Editor:
     def _put_draft(self, stored: Stored, definition: Definition, known: Known) -> None:
         new = known.kept.with_draft(Values(secrets_of(definition), stored.version))
         self._desk.write(stored, known, new, lambda: self._store.put_draft(stored, known.standing))
+
+
+def _auth_of(definition: Definition | None) -> tuple[str, Auth | None]:
+    """The credentials that a definition has us call with, and in which field they are."""
+    if isinstance(definition, Integration | Destination):
+        return "auth", definition.auth
+    if isinstance(definition, Tracker) and definition.journal is not None:
+        return "journal.auth", definition.journal.auth
+    return "", None
 
 
 def _refuse_if_in_force(standing: Standing) -> None:

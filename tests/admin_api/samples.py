@@ -13,6 +13,13 @@ def tracker(**changes: Any) -> dict[str, Any]:
     return {"secrets": [KEY], **changes}
 
 
+def journal(**changes: Any) -> dict[str, Any]:
+    """A tracker that reads a journal."""
+    auth = {"type": "oauth2", "token_url": "https://ims.example/token", "client_id": "app", "client_secret": PASSWORD}
+    read = {"url": "https://events.example/organizations/1", "organization": "1234@AdobeOrg", "auth": auth, **changes}
+    return {"format": "adobe_io", "client_id": "app", "journal": read}
+
+
 def template(**changes: Any) -> dict[str, Any]:
     return {"subject": "Your cart", "html": "<p>Hello {{ profile.first_name }}</p>", **changes}
 

@@ -13,7 +13,7 @@ from shared.catalogue import unmask
 from shared.secrets import Secrets
 from shared.state import Leases
 from tests.admin_api.conftest import Ask, Vendors, request, settings_of
-from tests.admin_api.samples import KEY, OTHER_KEY, PASSWORD, destination, integration, template, tracker, trigger
+from tests.admin_api.samples import KEY, OTHER_KEY, PASSWORD, destination, integration, journal, template, tracker, trigger
 from tests.aws import Aws
 
 
@@ -165,6 +165,7 @@ def test_addresses_that_may_not_be_called_are_refused(ask: Ask, url: str) -> Non
     body = destination()
     body["auth"]["token_url"] = url
     assert errors(ask("PUT", "/definitions/destination/dynamics", body)).keys() == {"auth.token_url"}
+    assert errors(ask("PUT", "/definitions/tracker/adobe", journal(url=url))).keys() == {"journal.url"}
 
 
 def test_the_deployment_may_allow_an_origin(aws: Aws, vendors: Vendors) -> None:

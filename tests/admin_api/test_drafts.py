@@ -13,7 +13,7 @@ from shared.errors import Transient
 from shared.exchange import Response
 from shared.secrets import Secrets
 from tests.admin_api.conftest import Ask, Vendors
-from tests.admin_api.samples import KEY, OTHER_KEY, PASSWORD, destination, integration, template, trigger
+from tests.admin_api.samples import KEY, OTHER_KEY, PASSWORD, destination, integration, journal, template, trigger
 from tests.aws import Aws
 
 ONE = "/definitions/integration/postbird"
@@ -260,6 +260,18 @@ def test_wrong_credentials_are_refused_with_the_vendor_s_own_words(ask: Ask, ven
         assert "HTTP 401, invalid_client: Client (address) with (secret) is unknown" in problem["detail"]
         assert PASSWORD not in json.dumps(problem)
         assert ask("GET", path)[0] == 404
+
+
+def test_the_credentials_of_a_journal_are_tried_too(ask: Ask, vendors: Vendors) -> None:
+    vendors.answers = [Response(401, {}, b'{"error": "invalid_client"}')]
+    status, problem = ask("PUT", "/definitions/tracker/adobe", journal())
+    assert (status, problem["field"]) == (422, "journal.auth")
+    assert "invalid_client" in problem["detail"]
+    vendors.answers = [Response(503, {}, b"")]
+    status, problem = ask("PUT", "/definitions/tracker/adobe", journal())
+    assert (status, problem["field"]) == (503, "journal.auth")
+    assert ask("GET", "/definitions/tracker/adobe")[0] == 404
+    assert ask("PUT", "/definitions/tracker/adobe", journal())[0] == 200
 
 
 @pytest.mark.parametrize("answer", [Response(503, {}, b""), Response(429, {}, b""), Transient("login.example: no connection")])
