@@ -18,7 +18,7 @@ from shared.jobs import EventsJob, TrackerEvent
 from tests.aws import Aws
 from tests.receive_event.front import front
 from tests.sandbox.trackers.adobe_io import AdobeSandbox
-from tests.sandbox.trackers.adobe_signed import key_path, pem, trigger
+from tests.sandbox.trackers.adobe_signed import key_path, trigger
 
 KEYS, GATEWAY = "https://static.adobeioevents.com", "https://csm.adobe.io"
 
@@ -105,7 +105,7 @@ def test_keys_change_while_posts_come(aws: Aws, adobe: AdobeSandbox, url: str, m
     adobe.publish(thing(number=1))
     # The first key is replaced: what signs with both is taken by the second, then by the new one.
     del adobe.keys[key_path(1)]
-    adobe.keys[key_path(3)] = pem(3)
+    adobe.keys[key_path(3)] = 3
     monkeypatch.setattr("tests.sandbox.trackers.adobe_signed.signed.__kwdefaults__", {"keys": (3, 2)})
     adobe.publish(thing(number=2))
     monkeypatch.setattr("tests.sandbox.trackers.adobe_signed.signed.__kwdefaults__", {"keys": (4, 5)})
