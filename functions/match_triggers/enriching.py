@@ -83,7 +83,7 @@ def _drafted(one: Pending, profile: Profile | None) -> _Draft | MessageJob:
     """Somebody who was deleted just now is left to whoever sends."""
     if not _sends(one) or profile is None:
         return one.job
-    job = one.job.model_copy(update={"profile_id": profile.id, "profile": _snapshot(profile)})
+    job = one.job.model_copy(update={"profile_id": profile.id, "profile": snapshot_of(profile)})
     if not compiled(one.trigger.audience)(profile.attributes, one.due_at):
         return skipped(job, "not in the audience")
     metadata = _metadata(one.trigger.metadata, one.events)
@@ -94,7 +94,8 @@ def _drafted(one: Pending, profile: Profile | None) -> _Draft | MessageJob:
     return _Draft(one, job.model_copy(update={"context": context}), variables, keys)
 
 
-def _snapshot(profile: Profile) -> dict[str, JsonValue] | None:
+def snapshot_of(profile: Profile) -> dict[str, JsonValue] | None:
+    """The profile as it travels with a job; None if it is too large to."""
     snapshot = as_snapshot(profile)
     return snapshot if len(to_json(snapshot)) <= _LARGEST_SNAPSHOT else None
 

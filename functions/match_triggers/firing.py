@@ -14,12 +14,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
-from pydantic_core import to_json
-
 from match_triggers.counting import decision_of
 from match_triggers.deciding import job_of, known_events
 from match_triggers.desk import TRIES, Desk
-from match_triggers.enriching import Pending, finish
+from match_triggers.enriching import Pending, finish, snapshot_of
 from match_triggers.exits import recall
 from match_triggers.identity import meant
 from match_triggers.keeping import due_at, outlook
@@ -29,7 +27,7 @@ from match_triggers.walking import Episode
 from shared.errors import Transient
 from shared.ids import visit_id
 from shared.jobs import MessageJob, TimerJob
-from shared.person import Identifier, as_snapshot
+from shared.person import Identifier
 from shared.queues import Batch
 from shared.visits import EVERYWHERE, Visit, VisitEvent, in_order
 
@@ -38,9 +36,6 @@ Owners = Mapping[Identifier, str]
 
 _EARLY = timedelta(seconds=2)
 """A timer that comes this much before its deadline is not an old one: clocks differ."""
-
-_LARGEST_SNAPSHOT = 16_000
-"""Bytes of a profile that travel with a job: with the cart and the events it still fits a queue message."""
 
 
 def fire(batch: Batch[TimerJob], desk: Desk) -> None:
@@ -180,9 +175,8 @@ class _Looks:
         """The jobs, each with the profile as it is now, so that sending need not read it: not those that would grow too large."""
         lacking = {job.message_id: job.profile_id for job in jobs if job.decided == "send" and not job.profile and job.profile_id}
         people = self._desk.profiles.get_all(set(lacking.values())) if lacking else {}
-        snapshots = {key: as_snapshot(people[person]) for key, person in lacking.items() if person in people}
-        small = {key: snapshot for key, snapshot in snapshots.items() if len(to_json(snapshot)) <= _LARGEST_SNAPSHOT}
-        return [job.model_copy(update={"profile": small[job.message_id]}) if job.message_id in small else job for job in jobs]
+        known = {key: snapshot_of(people[person]) for key, person in lacking.items() if person in people}
+        return [job.model_copy(update={"profile": known[job.message_id]}) if job.message_id in known else job for job in jobs]
 
     def _cleared(self, visit: Visit, elsewhere: Sequence[VisitEvent]) -> Visit:
         """The row without what has been sent, due when it is to be looked at next."""
