@@ -22,6 +22,9 @@ from shared.person import Profile, identifier_of
 from shared.sends import Sends, Slot, free_at, pruned, with_slot, without_slot
 from shared.triggers import DAYS, Hours, Trigger
 
+UNPUBLISHED = "the trigger was unpublished"
+"""Why a message of a trigger that is not in force any more is skipped."""
+
 _LONGEST_ZONE = 64
 _DAYS_AHEAD = 16
 """In which the hours begin, even if a zone skips a date."""
@@ -88,7 +91,7 @@ def _over(job: MessageJob, trigger: Trigger | None, now: datetime) -> str | None
     if now > job.valid_until:
         return "no longer valid"
     if trigger is None:
-        return "the trigger was unpublished"
+        return UNPUBLISHED
     return None
 
 

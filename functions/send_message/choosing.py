@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from connectors.registry import ESPS
+from send_message.checks import UNPUBLISHED
 from send_message.outbox import Outbox, circuit
 from send_message.settling import Ending, Settler
 from send_message.work import MARGIN, Chosen, Run, Work
@@ -26,6 +27,10 @@ _OFTEN, _MOST = 100, 180
 def choose(run: Run, settler: Settler, work: Work) -> bool:
     """Whether the message can go on. Raises Transient while no ESP can be reached, Misconfigured if a definition is missing."""
     outbox, now = run.outbox, run.outbox.clock()
+    if work.trigger is None and not work.doubtful and outbox.templates.get(work.job.template) is None:
+        # Both were unpublished. Without the template it could not even be checked.
+        settler.add(Ending(work, "skipped", outbox.hop("skipped", UNPUBLISHED)))
+        return False
     work.chosen = _own(outbox, work)
     if now > work.job.valid_until:
         return True

@@ -116,6 +116,9 @@ def test_the_ledger_knows_where_it_went_but_no_address(world: World) -> None:
 def test_what_waits_for_an_unpublished_trigger_is_skipped(world: World) -> None:
     world.undefine("trigger", "abandoned")
     skips(world, "the trigger was unpublished")
+    world.undefine("template", "cart")
+    world.deliver(world.job(message_id="m_2"))
+    assert world.why("m_2") == ("skipped", "skipped", "the trigger was unpublished")
 
 
 def test_while_the_trigger_is_paused_messages_wait_and_then_go_with_the_newest_content(world: World) -> None:
