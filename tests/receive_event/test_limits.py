@@ -76,8 +76,8 @@ def test_a_post_does_not_cost_a_write(aws: Aws, writes: list[str]) -> None:
             assert {at.ask(BODY, KEY)[0] for _ in range(10)} == {202}
         return len(writes) - before
 
-    assert posts(6) <= 61  # while its pace is not known yet
-    assert posts(30) <= 11  # of 600 posts: one for each three seconds
+    assert posts(6) <= 65  # while its pace is not known yet
+    assert posts(30) <= 15  # of 600 posts: about one for three seconds
 
 
 def test_who_is_refused_costs_no_write(aws: Aws, writes: list[str]) -> None:
