@@ -43,11 +43,18 @@ class Vendors:
 
     esp: Vendor
     crm: Vendor
+    adobe: Vendor
+    """I/O Events, with Adobe's other hosts: of keys, tokens and journals."""
 
     @property
     def origins(self) -> list[str]:
         """What a deployment has to allow by name, as no loopback address is allowed otherwise."""
-        return [self.esp.url, self.crm.url]
+        return [self.esp.url, self.crm.url, self.adobe.url]
+
+    @property
+    def stand_ins(self) -> dict[str, JsonValue]:
+        """Who is asked instead of hosts that a vendor has fixed."""
+        return {"https://static.adobeioevents.com": self.adobe.url}
 
 
 @contextlib.contextmanager
@@ -66,6 +73,6 @@ def sandboxes(directory: Path) -> Iterator[Vendors]:
             if not line:
                 raise RuntimeError("The sandboxes did not start.")
             found = {name: Vendor(facts["url"], facts) for name, facts in json.loads(line).items()}
-            yield Vendors(esp=found["esp"], crm=found["dynamics"])
+            yield Vendors(esp=found["esp"], crm=found["dynamics"], adobe=found["adobe"])
         finally:
             process.kill()

@@ -72,7 +72,7 @@ def world(say: Say = lambda _: None, overrides: Mapping[str, JsonValue] | None =
     """Starts everything, deploys, publishes the definitions of `events/definitions`; all of it ends with the block."""
     with embedded_aws() as aws, sandboxes(aws.directory / "sandboxes") as vendors:
         say(f"Embedded AWS is up at {aws.endpoint}; sandboxes: ESP {vendors.esp.url}, Dynamics 365 {vendors.crm.url}")
-        deployment = deploy(aws, {"allowed_origins": list(vendors.origins), **(overrides or {})})
+        deployment = deploy(aws, {"allowed_origins": list(vendors.origins), "stand_ins": vendors.stand_ins, **(overrides or {})})
         say(f"cdk bootstrap and cdk deploy are done: {deployment.url}")
         webhook_secret, shop_secret = _secret(), _secret()
         environment = {

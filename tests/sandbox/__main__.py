@@ -20,9 +20,10 @@ from tests.sandbox.control import Sandbox
 from tests.sandbox.dynamics import DynamicsSandbox
 from tests.sandbox.esp import EspSandbox
 from tests.sandbox.journal import Journal
+from tests.sandbox.trackers.adobe_io import AdobeSandbox
 
-SANDBOXES: dict[str, type[Sandbox]] = {"esp": EspSandbox, "dynamics": DynamicsSandbox}
-REPORTED = ("client_id", "client_secret", "tenant")
+SANDBOXES: dict[str, type[Sandbox]] = {"esp": EspSandbox, "dynamics": DynamicsSandbox, "adobe": AdobeSandbox}
+REPORTED = ("client_id", "client_secret", "tenant", "organization", "scope")
 Report = dict[str, dict[str, str]]
 
 

@@ -111,7 +111,7 @@ class AdobeSandbox(Sandbox):
 
     def __init__(self, *arguments: object, **named: object) -> None:
         super().__init__(*arguments, **named)  # type: ignore[arg-type]
-        self.keys = {key_path(1): pem(1), key_path(2): pem(2)}
+        self.keys = {key_path(1): 1, key_path(2): 2}
         self.forget()
 
     @classmethod
@@ -251,7 +251,7 @@ class AdobeSandbox(Sandbox):
 
     async def _key(self, request: Request) -> Response:
         found = self.keys.get(request.url.path)
-        return Response(found, media_type="application/x-pem-file") if found else PlainTextResponse("Not Found", 404)
+        return Response(pem(found), media_type="application/x-pem-file") if found else PlainTextResponse("Not Found", 404)
 
     async def _validate(self, request: Request) -> Response:
         one = self.registration
