@@ -190,7 +190,8 @@ def made(
 ) -> TrackerEvent:
     """A tracker event of values that are of these types already: a second look at each would cost as much as all the rest.
 
-    It is what `TrackerEvent.model_construct` makes, at a fifth of its price, which was an eighth of all that an event costs.
+    It is what `TrackerEvent.model_construct` makes, at a fifth of its price, which was an eighth of all that an event costs. Ids
+    that programs write when they know nobody are left out.
     """
     event = TrackerEvent.__new__(TrackerEvent)
     fields: dict[str, object] = {
@@ -199,9 +200,9 @@ def made(
         "name": name,
         "at": at,
         "received_at": received_at,
-        "anonymous_id": anonymous_id,
-        "user_id": user_id,
-        "identifiers": identifiers,
+        "anonymous_id": _somebody(anonymous_id),
+        "user_id": _somebody(user_id),
+        "identifiers": tuple(one for one in identifiers if _somebody(one[1])) if identifiers else (),
         "alias": alias,
         "properties": properties or {},
         "traits": traits or {},
@@ -211,6 +212,31 @@ def made(
     _set(event, "__pydantic_extra__", None)
     _set(event, "__pydantic_private__", None)
     return event
+
+
+_NOBODY = frozenset(
+    {
+        "undefined",
+        "null",
+        "nil",
+        "none",
+        "nan",
+        "[object object]",
+        "anonymous",
+        "guest",
+        "unknown",
+        "not_authenticated",
+        "true",
+        "false",
+        "0",
+        "00000000-0000-0000-0000-000000000000",
+    }
+)
+"""In small letters. Were these ids, all strangers would be one person, and one of them would get what another left behind."""
+
+
+def _somebody(text: str | None) -> str | None:
+    return None if text is None or text.lower() in _NOBODY else text
 
 
 _set = object.__setattr__

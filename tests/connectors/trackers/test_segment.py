@@ -222,3 +222,12 @@ def test_the_sample_is_three_calls() -> None:
     shop = site(format="segment", proof="none")
     read = shop.take(Post({}, Path("events/receive_event/segment.json").read_bytes()))
     assert [one.name for one in read if isinstance(one, TrackerEvent)] == ["Page Viewed", "Identified", "Product Added"]
+
+
+@pytest.mark.parametrize("nobody", ["undefined", "null", "NaN", "[object Object]", "Guest", "0"])
+def test_what_programs_write_for_nobody_is_nobody(shop: Site, segment: Segment, nobody: str) -> None:
+    segment.single(segment.call("track", event="x", userId=nobody, anonymousId="a1"))
+    segment.single(segment.call("alias", userId="u1", previousId=nobody))
+    tracked, aliased = shop.events
+    assert (tracked.user_id, tracked.anonymous_id) == (None, "a1")
+    assert (aliased.user_id, aliased.anonymous_id, aliased.identifiers) == ("u1", None, ())
