@@ -23,6 +23,9 @@ _LARGEST = 900_000
 
 _MOST_FAULTS = 20
 
+_WHOLE = {"entity", "key", "attributes", "changed_at"}
+"""What a row has that says itself which of its fields are attributes."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds `put`, `get` and `delete`."""
@@ -59,7 +62,7 @@ def _delete(options: argparse.Namespace) -> int:
 
 
 def _put(options: argparse.Namespace) -> int:
-    rows = _read(options.file, options.key)
+    rows = _read(options.file, options.entity, options.key)
     api, done = api_of(options), 0
     for some in _in_parts(rows):
         api.post("entities", options.entity, body=[row.model_dump(mode="json") for row in some])
@@ -69,7 +72,7 @@ def _put(options: argparse.Namespace) -> int:
     return 0
 
 
-def _read(path: Path, key: str) -> list[EntityRow]:
+def _read(path: Path, entity: str, key: str) -> list[EntityRow]:
     """All rows of a file. Raises BadInput that names the lines that are wrong."""
     faults: list[str] = []
     rows: dict[str, EntityRow] = {}
@@ -77,7 +80,7 @@ def _read(path: Path, key: str) -> list[EntityRow]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             for line, fields in _lines(path, file):
                 try:
-                    row = _row(fields, key)
+                    row = _row(fields, entity, key)
                 except ValueError as error:
                     faults.append(f"line {line}: {_said(error)}")
                     continue
@@ -110,16 +113,23 @@ def _lines(path: Path, file: TextIO) -> Iterator[tuple[int, JsonValue]]:
             yield number, line
 
 
-def _row(fields: JsonValue, key: str) -> EntityRow:
-    """A row. A number is a key as well as a text. Raises ValueError."""
-    known = json.loads(fields) if isinstance(fields, str) else fields
+def _row(fields: JsonValue, entity: str, key: str) -> EntityRow:
+    """A row; also one as `get --json` shows it and `simulate` takes it. A number is a key as well as a text. Raises ValueError."""
+    known: JsonValue = json.loads(fields) if isinstance(fields, str) else fields
     if not isinstance(known, dict):
         raise ValueError("expected a JSON object")
+    attributes = known.get("attributes")
+    if not isinstance(attributes, dict) or not known.keys() <= _WHOLE:
+        attributes = {name: value for name, value in known.items() if name != key}
+    else:
+        key = "key"
+        if known.get("entity", entity) != entity:
+            raise ValueError(f"entity: expected {entity}, or none")
     if key not in known:
         raise ValueError(f"{key}: a value, as it is the row's key")
     value = known[key]
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    return EntityRow.model_validate({"key": text, "attributes": {name: one for name, one in known.items() if name != key}})
+    return EntityRow.model_validate({"key": text, "attributes": attributes})
 
 
 def _in_parts(rows: Iterable[EntityRow]) -> Iterator[Sequence[EntityRow]]:

@@ -36,6 +36,17 @@ def test_rows_of_csv_by_any_column(sendbridge: Sendbridge, tmp_path: Path) -> No
     assert sendbridge("entities", "get", "stores", "2", "--json").json["attributes"] == {"city": "Bonn"}
 
 
+def test_what_was_shown_can_be_put(sendbridge: Sendbridge, tmp_path: Path) -> None:
+    rows = [{"entity": "products", "key": "a", "attributes": {"name": "A", "key": "inner"}}, {"key": "b", "attributes": {}}]
+    assert sendbridge("entities", "put", "products", "-f", lines(tmp_path / "p.jsonl", *rows)).code == 0
+    shown = sendbridge("entities", "get", "products", "a", "--json")
+    assert shown.json["attributes"] == {"name": "A", "key": "inner"}
+    again = lines(tmp_path / "again.jsonl", shown.json)
+    assert sendbridge("entities", "put", "products", "-f", again, "--key", "id").code == 0
+    other = sendbridge("entities", "put", "stores", "-f", again)
+    assert (other.code, "line 1: entity: expected stores, or none" in other.err) == (2, True)
+
+
 def test_wrong_lines_are_named_and_nothing_is_put(bridge: Bridge, sendbridge: Sendbridge, tmp_path: Path) -> None:
     good = {"key": "a", "name": "A"}
     wrong = ["{", [], {"name": "no key"}, {"key": ""}, {"key": None}, {"key": True}, {"key": "b", "x": "x" * 16_000}, good]
