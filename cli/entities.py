@@ -114,7 +114,7 @@ def _lines(path: Path, file: TextIO) -> Iterator[tuple[int, JsonValue]]:
 
 
 def _row(fields: JsonValue, entity: str, key: str) -> EntityRow:
-    """A row; also one as `get --json` shows it and `simulate` takes it. A number is a key as well as a text. Raises ValueError."""
+    """A row; also one as `get --json` shows it, and `simulate` reads. A number is a key as well as a text. Raises ValueError."""
     known: JsonValue = json.loads(fields) if isinstance(fields, str) else fields
     if not isinstance(known, dict):
         raise ValueError("expected a JSON object")
