@@ -6,7 +6,7 @@ import json
 import pytest
 
 from shared.errors import BadRequest
-from shared.problem import MAX_DEPTH, parse_json, problem, raw_body
+from shared.problem import MAX_DEPTH, headers_of, parse_json, problem, query_of, raw_body
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,28 @@ def test_a_problem_document_names_the_field() -> None:
         "detail": "must be a string",
         "field": "events.0.name",
     }
+
+
+def test_names_of_headers_are_in_lower_case() -> None:
+    assert headers_of({"headers": {"X-Key": "A", "b": "c"}}) == {"x-key": "A", "b": "c"}
+    assert headers_of({}) == headers_of({"headers": None}) == {}
+
+
+@pytest.mark.parametrize(
+    ("raw", "query"),
+    [
+        ("a=1&b=%C3%A9+x&a=2", {"a": "1", "b": "é x"}),
+        ("a=&b", {"a": "", "b": ""}),
+        ("a=1,2&c=%2C", {"a": "1,2", "c": ","}),
+        ("%ff=%", {"\ufffd": "%"}),
+        ("", {}),
+        (None, {}),
+    ],
+)
+def test_parameters_of_an_url(raw: str | None, query: dict[str, str]) -> None:
+    assert query_of({"rawQueryString": raw}) == query
+
+
+def test_an_answer_has_the_headers_of_its_mistake() -> None:
+    made = problem(BadRequest("no", status=429, headers=(("retry-after", "7"),)))
+    assert made["headers"] == {"content-type": "application/problem+json", "retry-after": "7"}

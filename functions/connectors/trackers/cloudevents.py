@@ -1,11 +1,11 @@
 """CloudEvents 1.0 over HTTP: binary (attributes in `ce-` headers), structured, and in batches.
 
 An event's name is its `type`, its time its `time` (if it has none, when we hear of it), and it is known by `source` and `id`
-together. Of its data, `anonymous_id`, `user_id`, `traits` and `properties` are what they are called; where there are no
-`properties`, they are all the rest of the data. If the data is of another form, the tracker has a `mapping`: its paths are within
-the data, and those that begin with `body.` within the whole event (`body.subject`, `body.source`, `body.data.x`). The name, the
-time and the id stay those of the event, unless the mapping says where they are. `subject` is no identity by itself: for most
-senders it is the thing that something happened to.
+together. Of its data, `anonymous_id`, `user_id`, `identifiers` (by namespace), `traits` and `properties` are what they are
+called; where there are no `properties`, they are all the rest of the data. If the data is of another form, the tracker has a
+`mapping`: its paths are within the data, and those that begin with `body.` within the whole event (`body.subject`,
+`body.data.x`). The name, the time and the id stay those of the event, unless the mapping says where they are. `subject` is no
+identity by itself: for most senders it is the thing that something happened to.
 
 Sources (read 2026-11): CloudEvents 1.0.2: core, JSON format, HTTP protocol binding; HTTP 1.1 Web Hooks for Event Delivery.
 """
@@ -103,6 +103,7 @@ class CloudEvents(TrackerFormat):
             received_at=received_at,
             anonymous_id=payload.anonymous_id,
             user_id=payload.user_id,
+            identifiers=payload.identifiers,
             properties=payload.properties,
             traits=payload.traits,
         )

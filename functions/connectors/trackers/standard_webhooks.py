@@ -1,12 +1,13 @@
 """Standard Webhooks 1.0.0 (standardwebhooks.com) as a tracker: our own body, for whoever can shape JSON and sign a post.
 
 The body is one event, or `{"events": [...]}`. An event is
-`{id?, name, time, anonymous_id?, user_id?, properties?, traits?}`. One without `id` is identified by its content, so the
-same event posted again is still the same.
+`{id?, name, time, anonymous_id?, user_id?, identifiers?, alias?, properties?, traits?}`. One without `id` is identified by its
+content, so the same event posted again is still the same. `identifiers` are what else the visitor is called, by namespace
+(`email_sha256`, `loyalty_id`); `alias: true` says that all these ids are one person.
 
 A body of the form that the specification recommends is one event, too: `{"type", "timestamp", "data"}`. It is known by its
-`webhook-id` and its content, which stay the same when it is posted again. Of the data, `anonymous_id`, `user_id`, `traits` and
-`properties` are what they are called; where there are no `properties`, they are all the rest of the data.
+`webhook-id` and its content, which stay the same when it is posted again. Of the data, `anonymous_id`, `user_id`,
+`identifiers`, `traits` and `properties` are what they are called; where there are no `properties`, they are all the rest of it.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ class _Event(BaseModel):
     id: str | None = None
     anonymous_id: str | None = None
     user_id: str | None = None
+    identifiers: dict[str, str] = {}
+    alias: bool = False
     # What is in them was parsed from JSON: looking at each value again would take as long as all the rest.
     properties: dict[str, SkipValidation[JsonValue]] = {}
     traits: dict[str, SkipValidation[JsonValue]] = {}
@@ -85,6 +88,8 @@ class _StandardWebhooks(TrackerFormat):
             received_at=received_at,
             anonymous_id=event.anonymous_id,
             user_id=event.user_id,
+            identifiers=tuple(event.identifiers.items()),
+            alias=event.alias,
             properties=event.properties,
             traits=event.traits,
         )
@@ -102,6 +107,7 @@ class _StandardWebhooks(TrackerFormat):
             received_at=received_at,
             anonymous_id=payload.anonymous_id,
             user_id=payload.user_id,
+            identifiers=payload.identifiers,
             properties=payload.properties,
             traits=payload.traits,
         )

@@ -80,6 +80,17 @@ def test_one_event_or_a_list_of_events() -> None:
     assert read({"events": [EVENT, EVENT]}) == [one, one]
 
 
+def test_what_else_the_visitor_is_called() -> None:
+    (one,) = read(EVENT | {"identifiers": {"email_sha256": "ab", "loyalty_id": "7"}, "alias": True})
+    assert isinstance(one, TrackerEvent)
+    assert (one.identifiers, one.alias) == ((("email_sha256", "ab"), ("loyalty_id", "7")), True)
+    (same,) = read(recommended(data={"user_id": "u1", "identifiers": {"email_sha256": "ab", "n": None, "loyalty_id": 7}}))
+    assert isinstance(same, TrackerEvent)
+    assert (same.identifiers, same.properties) == (one.identifiers, {})
+    assert rejected(EVENT | {"identifiers": {"a": 7}})[0] == "identifiers.a"
+    assert rejected(recommended(data={"identifiers": {"a": []}}))[0] == "data.identifiers.a"
+
+
 def test_without_an_id_the_content_is_the_id() -> None:
     without = {key: value for key, value in EVENT.items() if key != "id"}
     shuffled = dict(reversed(without.items()))
