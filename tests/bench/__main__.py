@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cli.local.aws import ROOT
-from tests.bench import cold_start, job_cost, receive_event, run_time, send_message
+from tests.bench import cold_start, job_cost, match_triggers, receive_event, run_time, send_message
 
 REPORT = ROOT / "build" / "bench.json"
 
@@ -24,6 +24,7 @@ Part = tuple[Callable[[], Any], Callable[[Any], None]]
 PARTS: dict[str, Part] = {
     "cold_start": (cold_start.measure, cold_start.show),
     "receive_event": (receive_event.measure, receive_event.show),
+    "match_triggers": (match_triggers.measure, match_triggers.show),
     "send_message": (send_message.measure, send_message.show),
     "job_cost": (job_cost.measure, job_cost.show),
 }
