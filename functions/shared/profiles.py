@@ -128,14 +128,18 @@ class Profiles:
             place = places[target]
             theirs = [one for one in identifiers if one not in owners or places[owners[one]].id == place.id]
             person = self._merge(place, learnt(place.profile or stranger(place.id), theirs, attributes, at, watched), at)
-            if person is not None:
-                self._point(theirs, person, at, formers={one for one, now in places.items() if now.id == place.id})
+            if person is None:
+                continue
+            others = self._point(theirs, person, at, formers={one for one, now in places.items() if now.id == place.id})
+            if place.row or not others:
                 return person.id
+            # Whoever tells of the same new person at the same time has made another of them.
+            self._join({now.id: now for now in self._table.places([person.id, *others]).values()}, at)
         raise Transient("the profile is being changed by others")
 
     def _join(self, people: Mapping[str, Place], at: datetime) -> None:
         """Joins two of these people, unless others are at it."""
-        one, other, *_ = sorted(people)
+        one, other = sorted(people)[:2]
         if join(self._table, people[one], people[other], at + self._retention):
             self._take_over(people[other], one, at)
 
@@ -180,15 +184,16 @@ class Profiles:
     def _expiry(self, at: datetime) -> AttributeValueTypeDef:
         return {"N": str(int((at + self._retention).timestamp()))}
 
-    def _point(self, identifiers: Iterable[Identifier], person: Profile, at: datetime, formers: Collection[str]) -> None:
+    def _point(self, identifiers: Iterable[Identifier], person: Profile, at: datetime, formers: Collection[str]) -> set[str]:
         """Has the rows of identifiers and addresses name this person, and keeps them as long as the person is kept.
 
         An identifier that belongs to somebody else, who is not one of the `formers` that the person was, stays theirs; an address
-        can be of several.
+        can be of several. Returns those others, if they are named by what names one person.
         """
         owned = {identifier_key(identifier) for identifier in identifiers}
         addresses = {address_key(channel, person.address(channel)): channel for channel in ADDRESS_OF if person.address(channel)}
         rows = self._table.read([*owned, *addresses])
+        others: set[str] = set()
         for key in dict.fromkeys([*owned, *addresses]):
             row, address = rows.get(key, {}), key in addresses
             owner = row["profile_id"]["S"] if "profile_id" in row else ""
@@ -197,6 +202,9 @@ class Profiles:
                 row = self._name(key, person.id, at, owner=owner if own else None, address=address)
             if address:
                 self._hand_down(row, person)
+            if key in owned and key.split("#")[1] in PERSONAL and "profile_id" in row:
+                others.add(row["profile_id"]["S"])
+        return others - {person.id, *formers}
 
     def _is_to_be_written(self, row: Row, person: str, at: datetime, *, own: bool, address: bool) -> bool:
         holders = row.get("holders", {"SS": []})["SS"]

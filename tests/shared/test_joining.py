@@ -333,6 +333,28 @@ def interrupted(aws: Aws, moment: int, inner: Callable[[], None], outer: Callabl
     return next(calls)
 
 
+@pytest.mark.parametrize("first", ["user_id", "email"])
+def test_somebody_new_of_whom_two_tell_at_once_is_one(aws: Aws, profiles: Profiles, first: str) -> None:
+    """By the user id and the address, and by the address alone."""
+    for moment in range(30):
+        user: Identifier = ("user_id", f"u{first}{moment}")
+        email: Identifier = ("email", f"{first}{moment}@example.com")
+
+        def of_user(user: Identifier = user, email: Identifier = email) -> None:
+            profiles.upsert([user, email], {"email": email[1], "first_name": "Ada"}, aws.clock())
+
+        def of_email(email: Identifier = email) -> None:
+            profiles.upsert([email], {"email": email[1], "city": "Bonn"}, aws.clock())
+
+        calls = interrupted(aws, moment, *((of_email, of_user) if first == "user_id" else (of_user, of_email)))
+        if calls <= moment:
+            break
+        assert len(found(profiles, [user, email])) == 1, moment
+        person = known(profiles, found(profiles, [user])[0])
+        assert person.attributes == {"email": email[1], "first_name": "Ada", "city": "Bonn"}, moment
+    assert 3 < moment < 29
+
+
 def test_a_chain_of_aliases_by_many_at_once(aws: Aws) -> None:
     """Eight names, each said to be the next one's, by four at once: all are one, and nothing of anybody is lost."""
     table = aws.table("profiles")
