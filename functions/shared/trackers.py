@@ -125,7 +125,8 @@ class Tracker(Definition):
     the dimension that has the CRM's id), `anonymous_id`, `email`, `phone`, or any other."""
     journal: Journal | None = None
     silence_seconds: int | None = Field(default=None, ge=60, le=30 * 86400)
-    """Silence after which an alarm goes off: the tracker may have switched its webhook off."""
+    """Silence after which an alarm goes off: the tracker may have switched its webhook off. What is read in a journal does not
+    break it."""
 
     @model_validator(mode="after")
     def _fits(self) -> Tracker:

@@ -77,7 +77,7 @@ class _App:
         )
 
     def _report(self, caught: Caught) -> None:
-        figures = {"EventsAccepted": caught.taken, "EventsRejected": caught.rejected, "JournalExpired": caught.expired}
+        figures = {"EventsFromJournal": caught.taken, "EventsRejected": caught.rejected, "JournalExpired": caught.expired}
         for name, value in figures.items():
             if value:
                 count(name, self._settings.environment, value, tracker=caught.tracker)

@@ -62,7 +62,7 @@ def test_many_pages_are_read_in_one_go(aws: Aws, adobe: AdobeSandbox, run: Run, 
     run()
     assert numbers(aws) == list(range(95))
     assert paths(adobe) == 11  # the last one is empty
-    assert metrics() == {"EventsAccepted adobe": [95]}
+    assert metrics() == {"EventsFromJournal adobe": [95]}
 
 
 @pytest.mark.parametrize(("back", "expected"), [(None, [2, 3]), (0, []), (2 * DAY, [1, 2, 3]), (7 * DAY, [0, 1, 2, 3])])
@@ -101,7 +101,7 @@ def test_what_cannot_be_taken_is_parked_with_its_reason_and_stops_nothing(
     (parked,) = aws.received("events-parked")
     reasons = [(one["index"], one["field"]) for one in json.loads(parked)["rejected"]]
     assert reasons == [(1, "time"), (2, "anonymous_id")]
-    assert metrics() == {"EventsAccepted adobe": [2], "EventsRejected adobe": [2]}
+    assert metrics() == {"EventsFromJournal adobe": [2], "EventsRejected adobe": [2]}
 
 
 def test_an_outage_longer_than_the_journal_is_counted_and_reading_goes_on_with_the_oldest(
@@ -118,11 +118,11 @@ def test_an_outage_longer_than_the_journal_is_counted_and_reading_goes_on_with_t
     metrics()
     run()
     assert numbers(aws) == [3]
-    assert metrics() == {"EventsAccepted adobe": [1], "JournalExpired adobe": [1]}
+    assert metrics() == {"EventsFromJournal adobe": [1], "JournalExpired adobe": [1]}
     adobe.publish(thing(4))
     run()
     assert numbers(aws) == [4]
-    assert metrics() == {"EventsAccepted adobe": [1]}
+    assert metrics() == {"EventsFromJournal adobe": [1]}
 
 
 @pytest.mark.parametrize("mode", ["down", "500", "garbage", "cut_before", "cut_after"])
@@ -135,7 +135,7 @@ def test_while_the_journal_is_down_nothing_is_lost(aws: Aws, adobe: AdobeSandbox
     assert numbers(aws) == []
     run()
     assert numbers(aws) == [1]
-    assert metrics() == {"EventsAccepted adobe": [1]}
+    assert metrics() == {"EventsFromJournal adobe": [1]}
 
 
 def test_a_wait_that_adobe_asks_for_is_kept(aws: Aws, adobe: AdobeSandbox, run: Run) -> None:
@@ -186,7 +186,7 @@ def test_one_journal_that_is_wrong_keeps_no_other_waiting(aws: Aws, adobe: Adobe
     aws.define("tracker", name="shop", secrets=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])
     run()
     assert numbers(aws) == [1]
-    assert metrics() == {"EventsAccepted adobe": [1], "Misconfigured": [1]}
+    assert metrics() == {"EventsFromJournal adobe": [1], "Misconfigured": [1]}
 
 
 def test_another_journal_of_the_same_tracker_is_begun_anew(aws: Aws, adobe: AdobeSandbox, run: Run) -> None:
