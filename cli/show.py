@@ -29,6 +29,8 @@ def _why(hop: dict[str, Any]) -> str:
 
 
 def _short(value: JsonValue) -> str:
+    if isinstance(value, list):
+        return ",".join(map(_short, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

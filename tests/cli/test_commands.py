@@ -37,7 +37,7 @@ def _skipped(aws: Aws) -> None:
         decided_at=aws.clock(),
         anchor_at=aws.clock(),
         valid_until=aws.clock(),
-        hops=(Hop(at=aws.clock(), hop="match_triggers", what="timer", data={"lateness": 0.12}),),
+        hops=(Hop(at=aws.clock(), hop="match_triggers", what="timer", data={"lateness": 0.12, "seen": ["p_1", 2.5]}),),
     )
     aws.clock.forward(1.5)
     hop = Hop(at=aws.clock(), hop="send_message", what="skipped", reason="no profile")
@@ -59,7 +59,7 @@ def test_a_trace_tells_when_where_what_and_why(sendbridge: Sendbridge, arguments
     assert run.out.splitlines() == [
         f"{MESSAGE}  skipped",
         "  trigger=abandoned_cart  integration=i  campaign=c  delivery=d  visit_id=shop#a#browser-1",
-        "  2026-11-21T12:00:00.000Z  match_triggers  timer    (lateness=0.12)",
+        "  2026-11-21T12:00:00.000Z  match_triggers  timer    (lateness=0.12 seen=p_1,2.5)",
         "  2026-11-21T12:00:01.500Z  send_message    skipped  no profile",
     ]
 
