@@ -35,6 +35,11 @@ _WINDOW = 60
 """Seconds over which a limit is kept, at least."""
 
 
+_ZIPPED = b"\x1f\x8b"
+"""How gzip begins, and nothing else that is posted. PostHog's library for browsers says in the URL alone that it packs: a header
+would make the browser ask first (posthog-js's source, read 2026-11-22)."""
+
+
 class Fetch(Protocol):
     """What runs an exchange."""
 
@@ -94,7 +99,7 @@ def take(event: dict[str, object], tracker: Tracker, desk: Desk) -> dict[str, ob
 def _post(event: dict[str, object]) -> Post:
     headers, raw = headers_of(event), raw_body(event, LARGEST_POST)
     encoding = headers.get("content-encoding", "").strip().lower()
-    if encoding in ("gzip", "x-gzip"):
+    if encoding in ("gzip", "x-gzip") or (not encoding and raw.startswith(_ZIPPED)):
         raw = unzipped(raw)
     elif encoding not in ("", "identity"):
         accepted = (("accept-encoding", "gzip"),)

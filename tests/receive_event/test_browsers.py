@@ -83,7 +83,7 @@ def test_the_answer_is_for_the_page_also_when_it_is_a_refusal() -> None:
     for sent, status in (
         (b"{", 401),
         (body(writeKey="wrong"), 401),
-        (json.dumps({"writeKey": KEY}).encode(), 400),
+        (json.dumps({"writeKey": KEY}).encode() + b" x", 401),
         (b"x" * 2_200_000, 413),
     ):
         found, headers, _ = receiver().ask(sent, {"origin": SITE})

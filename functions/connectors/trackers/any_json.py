@@ -30,6 +30,8 @@ class AnyJson(TrackerFormat):
         "Have it post to `/v1/events/{name}`. `sendbridge explain event` shows what the mapping makes of recorded posts.",
     )
 
+    forgiving = True  # it is a vendor who posts, some of whose events may be about nobody
+
     def __init__(self) -> None:
         self._readers = Readers(self.called)
 

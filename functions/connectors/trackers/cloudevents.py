@@ -58,6 +58,8 @@ class CloudEvents(TrackerFormat):
         "If the data says otherwise than `anonymous_id` or `user_id` whom it is about, write a `mapping`.",
     )
 
+    forgiving = True  # a broker delivers what is refused again, or to nobody
+
     def __init__(self) -> None:
         self._readers = Readers(self.called, _adapted)
 
