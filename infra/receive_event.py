@@ -26,7 +26,7 @@ def receive_event(foundation: Foundation) -> Function:
     for method in ("POST", "GET", "HEAD", "OPTIONS"):  # pixels and challenges, a look whether we are here, browsers
         foundation.api.public(method, "/v1/events/{tracker}", function)
         # Many a vendor's SDK puts a path of its own behind the address that it is given.
-        foundation.api.public(method, "/v1/events/{tracker}/{path+}", function)
+        foundation.api.public(method, "/v1/events/{tracker}/{proxy+}", function)
     rights.read_definitions(foundation, function)
     rights.read_secrets(foundation, function, "tracker")
     rights.use_limits(foundation, function)
