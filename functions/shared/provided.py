@@ -74,8 +74,11 @@ def _as_trigger_s(field: str, trigger: Trigger, other: Template | Integration, t
 
 
 def _missing(trigger: Trigger, definition: Template | Integration, template: Template | None) -> Iterator[tuple[Variable, str]]:
+    told: set[tuple[str, str]] = set()
     for variable in _needed(definition, template):
-        if why := _why_not(trigger, variable.name, variable.origin):
+        why = _why_not(trigger, variable.name, variable.origin)
+        if why and (variable.fields[0], why) not in told:
+            told.add((variable.fields[0], why))
             yield variable, why
 
 
@@ -99,7 +102,7 @@ def _needed(definition: Template | Integration, template: Template | None = None
         found = variables_of(definition, template.defaults if template else None)
     except Permanent:
         return []
-    return [variable for variable in found if not variable.optional]
+    return [variable for variable in found if not (variable.optional or variable.asked)]
 
 
 def _pair(trigger: Trigger, find: Find) -> tuple[Template | None, Integration | None]:

@@ -55,12 +55,15 @@ class Variable:
     """Where it is used: `html`, `headers.X-Name`, `body.to.0.email`."""
     optional: bool
     """Whether a message goes out without it: there is a default, or it is only asked whether it is there."""
+    asked: bool
+    """Whether it is only used where it was asked whether it, or what it is a part of, is there."""
 
 
 @dataclass(frozen=True)
 class _Use:
     name: str
     guarded: bool
+    asked: bool = False
 
 
 _Scope: TypeAlias = Mapping[str, str]
@@ -73,17 +76,18 @@ def variables_of(definition: Template | Integration, defaults: Mapping[str, Json
     `defaults` are those of the template that an integration is used with. Raises Permanent if it is not Liquid.
     """
     known = definition.defaults if isinstance(definition, Template) else defaults or {}
-    found: dict[str, list[tuple[str, bool]]] = {}
+    found: dict[str, list[tuple[str, _Use]]] = {}
     for field, scope, source in _sources(definition):
         for use in _uses(source.parsed.nodes, scope, RenderContext(source.parsed)):
-            found.setdefault(use.name, []).append((field, use.guarded))
+            found.setdefault(use.name, []).append((field, use))
     rendered = isinstance(definition, Integration)
     return [
         Variable(
             name,
             _origin(name, known, rendered),
             tuple(dict.fromkeys(field for field, _ in uses)),
-            all(guarded for _, guarded in uses) or at(dict(known), name) is not None,
+            all(use.guarded for _, use in uses) or at(dict(known), name) is not None,
+            all(use.guarded or use.asked for _, use in uses),
         )
         for name, uses in sorted(found.items())
     ]
@@ -123,11 +127,15 @@ def _uses(nodes: Iterable[Node], scope: _Scope, context: RenderContext, asked: f
     for node in nodes:
         guarded = isinstance(node, IfNode | UnlessNode | ConditionalBlockNode)
         used = [use for expression in node.expressions() for use in _in_expression(expression, local, guarded)]
-        yield from (_Use(use.name, use.guarded or use.name in asked) for use in used)
+        yield from (_Use(use.name, use.guarded or use.name in asked, _is_in(use.name, asked)) for use in used)
         # What is assigned or captured is nobody's to provide.
         local |= dict.fromkeys((str(name) for name in node.template_scope()), "")
         inner = {**local, **_loop_scope(node, local)} if isinstance(node, ForNode) else local
         yield from _uses(node.children(context), inner, context, asked | {use.name for use in used if guarded})
+
+
+def _is_in(name: str, asked: frozenset[str]) -> bool:
+    return any(name.startswith((f"{one}.", f"{one}[")) for one in asked)
 
 
 def _loop_scope(node: ForNode, scope: _Scope) -> _Scope:
