@@ -20,9 +20,22 @@ from tests.bench.rate import Rate, compare
 RECORDS, FIRED_TOGETHER = 100, 50
 ROUNDS = 30
 """Batches in one round."""
-_USUAL = {"template": "t", "integration": "esp", "campaign": "c", "delivery": "d"}
-ABANDONED = {**_USUAL, "name": "abandoned", "must_include": ["Product Added"], "wait_seconds": 3600, "trackers": ["shop"]}
-SIGNED_UP = {**_USUAL, "name": "welcome", "type": "event", "must_include": ["Signed Up"], "cart": None, "trackers": ["blog"]}
+_USUAL: dict[str, Any] = {"template": "t", "integration": "esp", "campaign": "c", "delivery": "d"}
+ABANDONED: dict[str, Any] = {
+    **_USUAL,
+    "name": "abandoned",
+    "must_include": ["Product Added"],
+    "wait_seconds": 3600,
+    "trackers": ["shop"],
+}
+SIGNED_UP: dict[str, Any] = {
+    **_USUAL,
+    "name": "welcome",
+    "type": "event",
+    "must_include": ["Signed Up"],
+    "cart": None,
+    "trackers": ["blog"],
+}
 
 
 @dataclass(frozen=True)
@@ -58,7 +71,7 @@ class _World:
             return {"Responses": {table: found}, "UnprocessedKeys": {}}
         if operation == "Query":
             kind = request["ExpressionAttributeValues"][":kind"]["S"]
-            named = [ABANDONED, SIGNED_UP] if kind == "trigger" else [{"name": "esp"}]
+            named: list[dict[str, Any]] = [ABANDONED, SIGNED_UP] if kind == "trigger" else [{"name": "esp"}]
             rows = [
                 {"pk": {"S": kind}, "sk": {"S": one["name"]}, "version": {"N": "1"}, "body": {"S": json.dumps(one)}}
                 for one in named
@@ -97,7 +110,8 @@ def _measured(world: _World, what: str, rows: dict[str, dict[str, Any]], event: 
     answer = handle(event, None)
     assert answer in ({}, {"batchItemFailures": []}), answer
     calls, items = Counter(world.cloud.requests), Counter(world.cloud.items)
-    bodies: Any = [record["body"] for record in event["Records"]]  # type: ignore[attr-defined]
+    records: Any = event["Records"]
+    bodies = [record["body"] for record in records]
     floor = _repeat(lambda: [json.dumps(json.loads(body)) for body in bodies])
     rate = compare(_repeat(lambda: handle(event, None)), floor, things * ROUNDS)
     each = {name: round(number / things, 3) for name, number in sorted(calls.items())}
