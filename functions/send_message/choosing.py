@@ -17,8 +17,9 @@ from shared.catalogue import Versioned
 from shared.definitions import Integration
 from shared.errors import Misconfigured, Transient
 
-_LOOKED_AFTER = 300.0
-"""Seconds after which a message whose trigger or integration is switched off is looked at again."""
+_SOON, _LOOKED_AFTER = 5.0, 300.0
+"""Seconds after which a message whose trigger or integration is switched off is looked at again: first soon, then each time in
+twice the time up to the latter. So who mends something in a minute has it going again within another one."""
 
 _OFTEN, _MOST = 100, 180
 """Receives up to which it is looked at that often, and with which it must get along: SQS parks what it gave out too often."""
@@ -109,6 +110,6 @@ def _wait(run: Run, settler: Settler, work: Work, reason: str) -> None:
 def _looked_after(work: Work, now: datetime) -> float:
     """Seconds after which it is looked at again: more often at first, and so that it lasts until its validity ends."""
     if work.record.receives <= _OFTEN:
-        return _LOOKED_AFTER
+        return min(_SOON * 2.0 ** (work.record.receives - 1), _LOOKED_AFTER)
     left = (work.job.valid_until - now).total_seconds()
     return max(_LOOKED_AFTER, left / max(_MOST - work.record.receives, 1))
