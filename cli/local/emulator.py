@@ -44,6 +44,7 @@ def main(directory: Path) -> None:
     check_statements()
     refer_to_secrets_by_arn()
     contain_failures()
+    route_options()
     threading.Thread(target=poll_promptly, daemon=True).start()
     app.main()
 
@@ -125,6 +126,27 @@ def contain_failures() -> None:
         return result
 
     Worker.invoke = contained
+
+
+def route_options() -> None:
+    """MiniStack answers each OPTIONS to an HTTP API by itself, and refuses it where the API has no CORS configuration.
+
+    On AWS, OPTIONS is then a method like any other ("Configure CORS for HTTP APIs", read 2026-11-22). So until it is at its
+    function, MiniStack sees another word.
+    """
+    from ministack.services import apigateway as api  # noqa: PLC0415
+
+    handle, match, invoke = api._handle_execute_in_scope, api._match_route, api._invoke_lambda_proxy
+
+    async def handled(name: str, stage: str, path: str, method: str, *more: Any) -> Any:
+        return await handle(name, stage, path, method.lower() if method == "OPTIONS" else method, *more)
+
+    async def invoked(integration: Any, name: str, stage: str, path: str, method: str, *more: Any, **named: Any) -> Any:
+        return await invoke(integration, name, stage, path, method.upper(), *more, **named)
+
+    api._handle_execute_in_scope = handled
+    api._match_route = lambda name, method, path: match(name, method.upper(), path)
+    api._invoke_lambda_proxy = invoked
 
 
 def refer_to_secrets_by_arn() -> None:

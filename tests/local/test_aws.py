@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import httpx
 import pytest
 from mypy_boto3_lambda import LambdaClient
 from mypy_boto3_sqs import SQSClient
@@ -157,3 +158,34 @@ def _remove(folder: Path) -> None:
     for path in sorted(folder.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     folder.rmdir()
+
+
+_METHOD = """
+def handle(event, context):
+    http = event["requestContext"]["http"]
+    return {"statusCode": 204, "headers": {"x-saw": http["method"] + ":" + event["pathParameters"].get("proxy", "")}}
+"""
+
+
+def test_options_is_a_method_like_any_other(cloud_alone: EmbeddedAws) -> None:
+    iam, lambda_, api = (client(cloud_alone, service) for service in ("iam", "lambda", "apigatewayv2"))
+    role = iam.create_role(RoleName="optional", AssumeRolePolicyDocument=_document(_ASSUME))["Role"]["Arn"]
+    made = lambda_.create_function(
+        FunctionName="optional", Runtime="python3.13", Handler="main.handle", Role=role, Code={"ZipFile": _zipped(_METHOD)}
+    )
+    name = api.create_api(Name="optional", ProtocolType="HTTP")["ApiId"]
+    integration = api.create_integration(
+        ApiId=name, IntegrationType="AWS_PROXY", IntegrationUri=made["FunctionArn"], PayloadFormatVersion="2.0"
+    )
+    target = f"integrations/{integration['IntegrationId']}"
+    for path in ("/{one}", "/{one}/{proxy+}"):
+        api.create_route(ApiId=name, RouteKey=f"OPTIONS {path}", Target=target)
+    api.create_stage(ApiId=name, StageName="$default", AutoDeploy=True)
+    lambda_.add_permission(
+        FunctionName="optional", StatementId="api", Action="lambda:InvokeFunction", Principal="apigateway.amazonaws.com"
+    )
+    seen = []
+    for path in ("shop", "shop/e/v1"):
+        answer = httpx.options(f"{cloud_alone.api_url(name)}/{path}", headers={"origin": "https://www.example.com"})
+        seen.append((answer.status_code, answer.headers.get("x-saw")))
+    assert seen == [(204, "OPTIONS:"), (204, "OPTIONS:e/v1")]
