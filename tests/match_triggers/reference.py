@@ -244,7 +244,7 @@ def holds(rule: Any, window: Sequence[Did], cart: Mapping[str, int]) -> bool:  #
     if "sum" in rule:
         return bool(sum(did.properties.get(rule["sum"], 0) for did in found) > rule["above"])
     groups = {did.properties.get(rule["same"]) for did in found} if "same" in rule else {None}
-    counts: list[int] = [len([d for d in found if "same" not in rule or d.properties.get(rule["same"]) == group]) for group in groups] or [0]
+    counts = [sum("same" not in rule or did.properties.get(rule["same"]) == group for did in found) for group in groups] or [0]
     least, most = int(rule.get("at_least", 1)), int(rule.get("at_most", len(found)))
     return any(least <= count <= most for count in counts)
 
