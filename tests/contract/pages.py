@@ -10,14 +10,14 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from types import FunctionType
-from typing import get_args
+from typing import cast, get_args
 
 import yaml
-from pydantic import ValidationError
+from pydantic import JsonValue, SecretStr, ValidationError
 
 from connectors.esps.base import Preset
 from connectors.registry import ESPS, TRACKERS
-from connectors.trackers.proving import prove
+from connectors.trackers import proving
 from shared.definitions import Integration, kind_of
 from shared.errors import BadRequest, Misconfigured, Permanent, SendbridgeError, Transient, Unauthorized, Unknown
 from shared.trackers import Proof, Tracker
@@ -213,7 +213,7 @@ def _verifier(row: Row, of: Sample) -> object:
         return ESPS.load(row[1]).verify if webhook is not None and webhook.signature == "vendor" else None
     if not isinstance(of.definition, Tracker) or row[1] == "standard_webhooks":
         return None
-    return TRACKERS.load(row[1]).verify if of.definition.proof == "vendor" else prove
+    return TRACKERS.load(row[1]).verify if of.definition.proof == "vendor" else proving
 
 
 def _tolerance(inbound: Inbound) -> int:
@@ -257,8 +257,19 @@ def _example(row: Row, of: Sample) -> str:
         for one in yaml.safe_load_all(text):
             if one["kind"] == kind and row[1] in (one.get("connector"), one.get("format")):
                 return text
-    body = of.definition.model_dump(mode="json", exclude_unset=True)
+    body = cast("dict[str, JsonValue]", _open(of.definition.model_dump(exclude_unset=True, by_alias=True), of.definition.name))
     return yaml.safe_dump({"kind": kind, **body}, sort_keys=False).strip()
+
+
+def _open(value: object, name: str) -> JsonValue:
+    """A definition as a file has it, its secrets in the environment under this name and what they are."""
+    if isinstance(value, Mapping):
+        return {key: _open(one, f"{name}_{key}" if isinstance(one, SecretStr) else name) for key, one in value.items()}
+    if isinstance(value, tuple):
+        return [
+            _open(one, f"{name}_secret{number or ''}" if isinstance(one, SecretStr) else name) for number, one in enumerate(value)
+        ]
+    return {"env": name.upper()} if isinstance(value, SecretStr) else cast("JsonValue", value)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import pytest
+import yaml
 
 from connectors.registry import ESPS, TRACKERS
+from shared.validation import check
 from tests.contract.pages import FOLDER, page, pages
 from tests.contract.registered import ROWS, Row, each_row, sample
 
@@ -42,6 +45,14 @@ def test_a_page_names_every_field_and_no_secret(row: Row) -> None:
 @pytest.mark.parametrize("name", TRACKERS.rows)
 def test_a_format_says_how_it_is_set_up(name: str) -> None:
     assert len(TRACKERS.load(name).setup) >= 2
+
+
+@each_row()
+def test_the_definition_of_a_page_is_one(row: Row) -> None:
+    _, _, example = page(row).partition("## A definition that works\n\n```yaml\n")
+    filled = re.sub(r"\$\{\w+\}", "https://vendor.example", example.partition("```")[0])
+    for body in yaml.safe_load_all(re.sub(r"\{?env: (\w+)\}?", r"secret-of-\1", filled)):
+        assert check(body.pop("kind"), body)[1] == []
 
 
 def test_pages_are_the_same_every_time() -> None:
