@@ -227,6 +227,53 @@ def test_what_touches_no_trigger_costs_nothing(counting: App, aws: Aws) -> None:
     assert calls() == {}
 
 
+def test_where_no_trigger_attends_what_none_names_costs_nothing(aws: Aws) -> None:
+    put_trigger(aws, cart_trigger(type="event", must_not_include=[], wait_seconds=1))
+    app = compose(settings_of(aws), aws.dynamodb, aws.sqs, aws.clock)
+    handed(app, aws, arrived(ADDED))
+    app.desk.triggers.all()
+    take_calls()
+    handed(app, aws, arrived(*(tracker_event("Page Viewed", n, user_id="u1") for n in range(9))))
+    assert calls() == {}
+    assert len(row(app).events) == 1
+
+
+def test_an_order_by_a_user_costs_two_writes_and_a_stranger_s_one(counting: App, aws: Aws) -> None:
+    handed(counting, aws, arrived(ADDED, tracker_event("Product Added", 1, anonymous_id="other")))
+    take_calls()
+    written: list[str] = []
+    write_all = counting.desk.visits.write_all
+
+    def noted(visits: Iterable[Visit]) -> list[Visit | Transient | None]:
+        visits = list(visits)
+        written.extend(visit.id for visit in visits)
+        return write_all(visits)
+
+    counting.desk.visits.write_all = noted  # type: ignore[method-assign]
+    stranger = tracker_event("Order Completed", 5, anonymous_id="other")
+    handed(counting, aws, arrived(tracker_event("Order Completed", 5, user_id="u1"), stranger))
+    assert sorted(written) == ["*#u#u1", KEY, "shop#a#other"]
+    assert calls() == {"dynamodb:BatchGetItem": 1, "dynamodb:BatchExecuteStatement": 1}
+
+
+def test_visitors_who_fall_due_together_are_worked_off_together(counting: App, aws: Aws) -> None:
+    people = [
+        tracker_event("Signed In", 0, anonymous_id=f"{n}", user_id=f"u{n}", traits={"first_name": "Ada"}) for n in range(20)
+    ]
+    handed(counting, aws, arrived(*people, *(tracker_event("Product Added", 1, anonymous_id=f"{n}") for n in range(20))))
+    aws.clock.forward(3700)
+    counting.desk.triggers.all()
+    counting.desk.versions.of("esp")
+    take_calls()
+    due = TimerJob(visit_ids=tuple(f"shop#a#{n}" for n in range(20)))
+    assert counting.invoked(aws.delivery("timers", due)) == {"batchItemFailures": []}
+    # Rows, what their users did elsewhere, whose identifiers they are, their profiles; then decided, cleared, and counted.
+    used = calls()
+    assert used.pop("dynamodb:UpdateItem") <= 2
+    assert used == {"dynamodb:BatchGetItem": 4, "dynamodb:BatchExecuteStatement": 2}
+    assert len(sent(aws)) == 20
+
+
 def test_visitors_who_do_nothing_a_trigger_names_cost_one_read_in_all(counting: App, aws: Aws) -> None:
     handed(counting, aws, arrived(*(tracker_event("Page Viewed", n, anonymous_id=f"{n}") for n in range(50))))
     assert calls() == {"dynamodb:BatchGetItem": 1}
