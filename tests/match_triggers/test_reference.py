@@ -27,7 +27,7 @@ from tests.aws import Now
 from tests.match_triggers.reference import Decision, Did, Reference
 from tests.match_triggers.shop import START
 
-EXAMPLES = int(os.environ.get("REFERENCE_EXAMPLES", "150"))
+EXAMPLES = int(os.environ.get("REFERENCE_EXAMPLES", "100"))
 MANY = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 
 NAMES = ("Product Added", "Product Viewed", "Order Completed", "Product Removed")
@@ -94,7 +94,7 @@ def triggers(draw: st.DrawFn, types: Sequence[str] = TYPES) -> list[dict[str, An
                 "restarted_by": draw(st.sampled_from(restarts)),
                 "session_seconds": draw(st.sampled_from((60, 120, 1000))),
                 "new_visit": draw(st.sampled_from(("goes_on", "goes_on", "cancels"))),
-                "reentry_seconds": draw(st.sampled_from((0, 0, 100, 400, None))),
+                "reentry_seconds": draw(st.sampled_from((0, 0, 50, 100, 400, None))),
                 "cancels": draw(st.sampled_from(([], [], [], "all", ["a"], ["b", "c"]))),
                 "priority": draw(st.integers(0, 1)),
             }
