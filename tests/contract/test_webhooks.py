@@ -184,6 +184,7 @@ def test_a_post_of_one_event_has_the_same_id_whenever_it_arrives(inbound: Inboun
     assert len({one for [one] in ids}) == len(bodies)
 
 
+@pytest.mark.slow
 @each_inbound(lambda inbound: not inbound.batches)
 def test_every_field_of_the_one_event_may_be_anything(inbound: Inbound) -> None:
     for good in inbound.good:

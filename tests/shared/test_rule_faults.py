@@ -216,7 +216,7 @@ def test_all_faults_are_told_at_once() -> None:
 FLAT = st.lists(ASKS.map(lambda ask: ask | {"path": "a"}), min_size=1, max_size=3)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(FLAT, st.lists(VALUES, min_size=20, max_size=20))
 def test_what_is_said_to_be_impossible_is_met_by_nothing(conditions: list[dict[str, Any]], values: list[Any]) -> None:
     conditions_of = Asked.model_validate({"where": conditions}).where
