@@ -129,8 +129,11 @@ class _Walk:
             over = self._between(before, moment)
             if over is not None:
                 return over
+            was = self._satisfied
             self._at(moment)
             if self._ender is not None and self._ender.at == moment:
+                # What ends it may by itself undo what was asked for, as an order empties the cart.
+                self._satisfied |= was
                 return self._ended(self._ender)
             before = moment
         return self._afterwards(before)

@@ -116,6 +116,7 @@ class _Watch:
 
     def happens(self, second: int) -> None:
         """Takes in what the visitor did in this second."""
+        waiting = {episode.key for episode in self.open if episode.satisfied}
         now = [did for did in self.world.history if did.second == second]
         if now:
             before = max((did.second for did in self.world.history if did.second < second), default=None)
@@ -127,6 +128,8 @@ class _Watch:
                 self._goes_on(episode, now, second)
         for episode in list(self.open):
             if self._ended(episode, second):
+                # What ends it may itself undo what was asked for.
+                episode.satisfied |= episode.key in waiting
                 self._over(episode, "order placed", second)
 
     def _new_visit(self, second: int) -> None:

@@ -66,6 +66,15 @@ def test_what_must_not_be_ends_it_at_or_after_the_first_qualifying_event(second:
     assert episode.due_at == after(second) + SETTLING
 
 
+def test_an_order_that_empties_the_cart_which_was_asked_for_is_a_skip_all_the_same() -> None:
+    full = listener(must_include=[{"cart": "quantity", "above": 0}])
+    episode = only(visit_of(("Product Added", 10), ("Order Completed", 20), trigger=full), full)
+    assert (episode.skipped, episode.due_at) == ("order placed", after(20) + SETTLING)
+    once = listener(must_include=[{"event": "Product Added", "at_most": 1}])
+    no_more = visit_of(("Product Added", 10), ("Product Added", 15), ("Order Completed", 20), trigger=once)
+    assert all_of(no_more, once) == []
+
+
 def test_an_order_between_the_deadline_and_whoever_looks_still_ends_it() -> None:
     visit = visit_of(("Product Added", 0), ("Order Completed", 4000))
     assert only(visit, now=after(3999)).skipped == ""
