@@ -23,10 +23,10 @@ def receive_event(foundation: Foundation) -> Function:
         stand_ins=tuple(f"{vendors}={ours}" for vendors, ours in environment.stand_ins.items()),
     )
     function = foundation.function("receive_event", settings)
-    for method in ("POST", "GET", "HEAD", "OPTIONS"):  # pixels and challenges, a look whether we are here, browsers
-        foundation.api.public(method, "/v1/events/{tracker}", function)
-        # Many a vendor's SDK puts a path of its own behind the address that it is given.
-        foundation.api.public(method, "/v1/events/{tracker}/{proxy+}", function)
+    # Pixels and challenges, a look whether we are here, browsers; and whoever uses a wrong method is told the right one.
+    foundation.api.public("ANY", "/v1/events/{tracker}", function)
+    # Many a vendor's SDK puts a path of its own behind the address that it is given.
+    foundation.api.public("ANY", "/v1/events/{tracker}/{proxy+}", function)
     rights.read_definitions(foundation, function)
     rights.read_secrets(foundation, function, "tracker")
     rights.use_limits(foundation, function)
