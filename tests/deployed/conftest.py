@@ -32,7 +32,7 @@ def shop(deployed: World) -> Iterator[Shop]:
         vendor.command("clear")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def admin(deployed: World) -> Iterator[httpx.Client]:
     """A client of the admin API whose requests are signed by the account's owner."""
     credentials = boto3.Session("test", "test").get_credentials()

@@ -159,6 +159,19 @@ def test_whoever_is_suppressed_by_hand_gets_nothing(shop: Shop) -> None:
     assert shown["suppressions"] == []
 
 
+def test_every_version_is_kept_told_apart_and_can_come_back(deployed: World, admin: httpx.Client) -> None:
+    one = "/definitions/template/versioned"
+    for subject in ("First", "Second"):
+        assert admin.put(one, json={"subject": subject, "html": "<p>Hello</p>"}).status_code == 200
+    told: Any = deployed.sendbridge("diff", "template/versioned", "--from", "1", "--to", "2", accept=(1,))
+    assert told["changes"] == [{"field": "subject", "old": "First", "new": "Second"}]
+    deployed.run_command("rollback", "template/versioned", "--to", "1")
+    history = admin.get(f"{one}/versions").json()
+    assert (history["published"], len(history["versions"])) == (None, 3)
+    assert admin.get(one).json()["definition"]["subject"] == "First"
+    assert admin.delete(one).status_code == 200
+
+
 def test_every_vendor_s_preset_is_there(admin: httpx.Client) -> None:
     listed = admin.get("/presets").json()["presets"]
     assert {"postmark", "sendgrid", "ses"} <= {preset["name"] for preset in listed}
