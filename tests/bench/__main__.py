@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cli.local.aws import ROOT
-from tests.bench import cold_start, job_cost, match_triggers, receive_event, run_time, send_message
+from tests.bench import cold_start, job_cost, lateness, match_triggers, receive_event, run_time, send_message
 
 REPORT = ROOT / "build" / "bench.json"
 
@@ -27,6 +27,7 @@ PARTS: dict[str, Part] = {
     "match_triggers": (match_triggers.measure, match_triggers.show),
     "send_message": (send_message.measure, send_message.show),
     "job_cost": (job_cost.measure, job_cost.show),
+    "lateness": (lateness.measure, lateness.show),
 }
 TIMED: dict[str, Part] = {"run_time": (run_time.measure, run_time.show)}
 

@@ -2,7 +2,7 @@
 
 The visitors are known by their user ids and have profiles, and each gets a message, which stays in its queue: sending would
 compete for the machine with what is measured. Their events are of a few minutes later, so that the deadlines are in the index
-only, and the schedule has to find them. Run with `python -m tests.bench.lateness`.
+only, and the schedule has to find them. It takes some eight minutes.
 """
 
 from __future__ import annotations
@@ -187,12 +187,3 @@ def show(it: Lateness) -> None:
     print(f"  of the first tenth p50 {it.p50_of_first_tenth:.2f} s, of the last {it.p50_of_last_tenth:.2f} s; load {it.load:g}")
     print(f"  {it.timers_a_batch:g} timers a batch; CPU {it.cpu_ms:g} ms a firing, and {it.aws_cpu_ms:g} ms of the embedded AWS")
     print("  AWS calls a firing: " + ", ".join(f"{name} {number:g}" for name, number in it.calls.items()))
-
-
-def main() -> None:
-    """Prints the figures."""
-    show(measure())
-
-
-if __name__ == "__main__":
-    main()
