@@ -246,6 +246,8 @@ def _described(event: TrackerEvent) -> Iterator[str]:
 
 def _tracker(wanted: str, files: list[Path]) -> Tracker:
     """The tracker that is meant: the only one of its file, or by its name in these files. Raises BadInput."""
+    if not files and not Path(wanted).exists():
+        raise BadInput(f"--tracker: expected the file of a tracker, or the name of one in the files of -f: there is no {wanted}.")
     if files:
         found = [one for one in read(files) if one.kind == "tracker" and one.name == wanted]
         expected = f"a tracker named {wanted} in the files"

@@ -124,8 +124,10 @@ def read_lines(path: Path, read: Callable[[str], T]) -> list[T]:
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} cannot be read: {error}.") from None
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise BadInput(f"{path} cannot be read: it must be UTF-8.") from None
     return ((number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip())
 
 

@@ -44,7 +44,7 @@ class Bounds:
 
 def _fault_of_texts(event: TrackerEvent) -> _Fault | None:
     if event.anonymous_id is None and event.user_id is None:
-        return "anonymous_id", "must be there, or user_id: nobody is meant by this event"
+        return "anonymous_id", "must be there, or user_id; null, guest and the like are nobody"
     for text in (event.name, event.id, event.anonymous_id, event.user_id):
         if text is not None and not 0 < len(text) <= MAX_TEXT:
             field = next(f for f in ("name", "id", "anonymous_id", "user_id") if getattr(event, f) is text)

@@ -10,7 +10,7 @@ import math
 from urllib.parse import parse_qsl
 
 from pydantic import JsonValue, ValidationError
-from pydantic_core import from_json
+from pydantic_core import ErrorDetails, from_json
 
 from shared.errors import BadRequest
 
@@ -107,6 +107,8 @@ def parse_json(raw: bytes) -> JsonValue:
     A byte order mark before it is passed over, as RFC 8259 (section 8.1) lets a reader do.
     """
     raw = raw.removeprefix(codecs.BOM_UTF8)
+    if not raw:
+        raise BadRequest("the body must be JSON: there is none", field="body")
     try:
         raw.decode()
     except UnicodeDecodeError as error:
@@ -148,6 +150,49 @@ def _check_number(value: JsonValue) -> None:
 
 
 def first_problem(error: ValidationError) -> str:
-    """The first problem of a validation error as `field: what was expected`, without the value that was given."""
-    problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    return f"{'.'.join(str(part) for part in problem['loc']) or 'body'}: {problem['msg']}"
+    """The first problem of a validation error as `field: expected …`, without the value that was given."""
+    problem = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(str(part) for part in problem['loc']) or 'body'}: expected {expected(problem)}"
+
+
+_SENTENCES = {
+    "extra_forbidden": "no such field",
+    "missing": "a value: the field is required",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+    "string_type": "a text",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "timezone_aware": "a time with its zone, as 2026-01-31T10:00:00Z",
+    "datetime_from_date_parsing": "a time in ISO 8601 with its zone, as 2026-01-31T10:00:00Z",
+    "datetime_parsing": "a time in ISO 8601 with its zone, as 2026-01-31T10:00:00Z",
+}
+
+_BEGINNINGS = (
+    ("Input should be greater than", "a number greater than"),
+    ("Input should be less than", "a number less than"),
+    ("Input should be ", ""),
+    ("String should have ", "a text of "),
+    ("String should match pattern ", "a text that matches "),
+    ("Tuple should have ", "a list of "),
+    ("List should have ", "a list of "),
+    ("Value error, ", ""),
+)
+
+_COUNTED = " after validation, not "
+"""What pydantic says after how long a list should be: how long it is without the elements that are wrong."""
+
+
+def expected(problem: ErrorDetails) -> str:
+    """What a validation error expected, as what follows `expected`; never the value that was given."""
+    kind = problem["type"]
+    if kind in _SENTENCES:
+        return _SENTENCES[kind]
+    if kind == "union_tag_invalid":  # the usual sentence repeats what was given
+        return f"a type that is one of {problem['ctx']['expected_tags']}"
+    text = problem["msg"].split(_COUNTED)[0]
+    return next((new + text.removeprefix(old) for old, new in _BEGINNINGS if text.startswith(old)), text)

@@ -98,6 +98,8 @@ def verify_hmac(
     given = headers.get(header, "")
     if not given:
         raise BadRequest(f"the header {header} is missing", field=header, status=401)
+    if not given.startswith(how.prefix):
+        raise BadRequest(f"{header} must begin with {how.prefix}", field=header, status=401)
     signed = body
     if stamp:
         check_timestamp(stamp, headers.get(stamp, ""), clock, tolerance)
@@ -108,7 +110,7 @@ def verify_hmac(
     digests = [hmac.digest(secret.encode(), signed, how.algorithm) for secret in secrets]
     expected = [one.hex().encode() if how.encoding == "hex" else base64.b64encode(one) for one in digests]
     matches = [hmac.compare_digest(ours, theirs) for ours in expected]
-    if not given.startswith(how.prefix) or not any(matches):
+    if not any(matches):
         raise BadRequest(f"{header} does not match the body", field=header, status=401)
 
 

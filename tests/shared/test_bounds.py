@@ -40,7 +40,7 @@ def test_within_bounds(changes: dict[str, object]) -> None:
         ({"id": "x" * 201}, "id", "must have 1 to 200 characters"),
         ({"anonymous_id": ""}, "anonymous_id", "must have 1 to 200 characters"),
         ({"user_id": "x" * 1_000_000}, "user_id", "must have 1 to 200 characters"),
-        ({"anonymous_id": None}, "anonymous_id", "must be there, or user_id: nobody is meant by this event"),
+        ({"anonymous_id": None}, "anonymous_id", "must be there, or user_id; null, guest and the like are nobody"),
         ({"at": NOW + timedelta(days=1, seconds=1)}, "time", "must be at most 86400 seconds in the future"),
         ({"at": NOW - timedelta(days=30, seconds=1)}, "time", "must be at most 2592000 seconds in the past"),
         ({"properties": {"a": "é" * 33_000}}, "properties", "must have at most 65536 bytes"),

@@ -12,7 +12,7 @@ from shared.problem import MAX_DEPTH, headers_of, parse_json, problem, query_of,
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
-        (b"", "must be JSON"),
+        (b"", "must be JSON: there is none"),
         (b"{", "must be JSON"),
         (b"\xff\xfe", "must be UTF-8"),
         (b'"\xc3"', "must be UTF-8"),

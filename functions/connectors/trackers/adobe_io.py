@@ -17,7 +17,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -71,7 +71,6 @@ _PATIENCE = 4
 _PLAIN = {"content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff"}
 _MESSAGE = "com.adobe.mcloud.pipeline.pipelineMessage"
 _TRIGGER = "com.adobe.mcloud.protocol.trigger"
-_MILLISECOND = timedelta(milliseconds=1)
 _TRAITS = frozenset({"email", "phone"})
 _ADDRESSEE = "must be the tracker's client_id"
 
@@ -190,7 +189,7 @@ def _trigger(tracker: Tracker, message: dict[str, JsonValue], received_at: datet
         # Not `event_id`: that is of the delivery, and webhook, journal and Adobe's own repeats must come to the same.
         id=digest("trigger", tracker.name, which, visitor or "", str(moment)),
         name=tracker.names.get(which) or tracker.names.get(TRIGGER, TRIGGER),
-        at=unix_time_of(moment, "triggerTimestamp", _MILLISECOND),
+        at=unix_time_of(moment, "triggerTimestamp", "milliseconds"),
         received_at=received_at,
         properties={"trigger_id": which, **_summary(said)},
         known={"anonymous_id": visitor, "ecid": visitor} if visitor else {},

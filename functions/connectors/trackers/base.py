@@ -21,6 +21,9 @@ from shared.trackers import Tracker
 _RAW_KEPT = 40_000
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST = datetime(2000, 1, 1, tzinfo=UTC)
+"""What is before it was in a larger unit."""
+_UNITS = {"seconds": timedelta(seconds=1), "milliseconds": timedelta(milliseconds=1), "microseconds": timedelta(microseconds=1)}
 
 EXPECTED_TIME = "must be an ISO 8601 time with its zone, as in 2026-01-31T10:00:00Z"
 
@@ -146,14 +149,17 @@ def time_of(value: JsonValue, where: str) -> datetime:
         raise Unusable(where, EXPECTED_TIME) from None
 
 
-def unix_time_of(value: JsonValue, where: str, unit: timedelta = timedelta(seconds=1)) -> datetime:
-    """A Unix time in these units, as a number or as its text, in UTC. Raises Unusable."""
+def unix_time_of(value: JsonValue, where: str, unit: str = "seconds") -> datetime:
+    """A Unix time in seconds, milliseconds or microseconds, as a number or as its text, in UTC. Raises Unusable."""
     try:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise ValueError
-        return _EPOCH + float(value) * unit
+        at = _EPOCH + float(value) * _UNITS[unit]
+        if at < _FIRST:
+            raise ValueError
     except (ValueError, OverflowError):
-        raise Unusable(where, "must be a Unix time") from None
+        raise Unusable(where, f"must be a Unix time in {unit}") from None
+    return at
 
 
 def text_of(value: JsonValue, where: str) -> str | None:

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import MappingProxyType
 
 from pydantic import JsonValue
@@ -49,7 +49,6 @@ from shared.trackers import Tracker
 
 _Fields = dict[str, JsonValue]
 
-_MICROSECOND = timedelta(microseconds=1)
 
 _PARAMETERS = {
     "page_location": "url",
@@ -138,7 +137,7 @@ class _Ga4(TrackerFormat):
             tracker,
             id=_order_id(tracker, name, parameters) or _id(tracker, fields, (said, parameters, fields), received_at),
             name=self.called(tracker, name),
-            at=unix_time_of(time, "timestamp_micros", _MICROSECOND) if time else received_at,
+            at=unix_time_of(time, "timestamp_micros", "microseconds") if time else received_at,
             received_at=received_at,
             anonymous_id=text_of(fields.get("client_id"), "client_id")
             or text_of(fields.get("app_instance_id"), "app_instance_id"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from pydantic import JsonValue
 
@@ -21,7 +21,6 @@ Called = Callable[[Tracker, str], str]
 """What an event of this name is called here."""
 
 _BODY = "body."
-_UNITS = {"seconds": timedelta(seconds=1), "milliseconds": timedelta(milliseconds=1), "microseconds": timedelta(microseconds=1)}
 _KEPT = 100
 
 
@@ -150,7 +149,7 @@ def _time(mapping: Mapping) -> Callable[[JsonValue, JsonValue], datetime | None]
     find, where = _source(mapping.time), _named(mapping.time)
     if mapping.time_format == "iso":
         return lambda event, body: time_of(find(event, body), where)
-    unit = _UNITS[mapping.time_format]
+    unit = mapping.time_format
     return lambda event, body: unix_time_of(find(event, body), where, unit)
 
 

@@ -20,7 +20,7 @@ Source: Snowplow's tracker protocol, enriched event and Analytics SDK pages, the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -231,7 +231,7 @@ class _Snowplow(TrackerFormat):
             told,
             renamed(fields, _TRACKED),
             id=eid or _content(tracker, fields, received_at if time is None else None),
-            at=unix_time_of(fields[time], time, timedelta(milliseconds=1)) if time else received_at,
+            at=unix_time_of(fields[time], time, "milliseconds") if time else received_at,
             received_at=received_at,
             visitor=text_of(fields.get("duid"), "duid"),
             user=text_of(fields.get("uid"), "uid"),
@@ -239,13 +239,10 @@ class _Snowplow(TrackerFormat):
         )
 
     def _enriched(self, tracker: Tracker, fields: _Fields, received_at: datetime) -> TrackerEvent:
-        told = _of_enriched(fields)
-        event_id, fingerprint = (
-            text_of(fields.get("event_id"), "event_id"),
-            text_of(fields.get("event_fingerprint"), "event_fingerprint"),
-        )
+        event_id = text_of(fields.get("event_id"), "event_id")
         if event_id is None:
             raise Unusable("event_id", "must be there: this is neither an enriched event, nor one of a tracker's payload")
+        told, fingerprint = _of_enriched(fields), text_of(fields.get("event_fingerprint"), "event_fingerprint")
         time = next((name for name in _TIMES if fields.get(name)), None)
         return self._made(
             tracker,

@@ -120,5 +120,14 @@ def _first_fault(error: ValidationError) -> tuple[str, str]:
     fault = error.errors(include_url=False, include_input=False)[0]
     if not fault["loc"]:
         return "event", "must be an object"
-    reason = "no such field" if fault["type"] == "extra_forbidden" else fault["msg"]
-    return ".".join(str(step) for step in fault["loc"]), reason
+    return ".".join(str(step) for step in fault["loc"]), _EXPECTED.get(fault["type"], fault["msg"])
+
+
+_EXPECTED = {
+    "missing": "must be there",
+    "extra_forbidden": "no such field",
+    "string_type": "must be a text",
+    "dict_type": "must be an object",
+    "bool_type": "must be true or false",
+}
+"""By pydantic's type of error."""

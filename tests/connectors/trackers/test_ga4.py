@@ -184,7 +184,14 @@ def test_an_apps_visitor_and_consent() -> None:
         ({"client_id": "c", "events": [{"name": "x", "params": []}]}, ("params", "must be an object")),
         ({"client_id": "c", "events": [{"name": "x", "params": {"items": {}}}]}, ("items", "must be a list of items")),
         ({"client_id": "c", "events": [{"name": "x", "params": {"items": [7]}}]}, ("items", "must be a list of items")),
-        ({"client_id": "c", "events": [{"name": "x", "timestamp_micros": "x"}]}, ("timestamp_micros", "must be a Unix time")),
+        (
+            {"client_id": "c", "timestamp_micros": "x", "events": [{"name": "x"}]},
+            ("timestamp_micros", "must be a Unix time in microseconds"),
+        ),
+        (
+            {"client_id": "c", "timestamp_micros": 1_795_262_340_000, "events": [{"name": "x"}]},
+            ("timestamp_micros", "must be a Unix time in microseconds"),
+        ),
         ({"client_id": 1.5, "events": [{"name": "x"}]}, ("client_id", "must be a text")),
         ({"client_id": "c", "user_data": 7, "events": [{"name": "x"}]}, ("user_data", "must be an object")),
         ({"client_id": "c"}, ("event_name", "must be there")),

@@ -137,6 +137,8 @@ def test_a_signature_of_any_kind(algorithm: str, encoding: str) -> None:
         Post({**good, "x-at": "soon"}, BODY),
     ):
         assert not accepted(of, wrong)
+    with pytest.raises(BadRequest, match="x-sig must begin with v="):
+        prove(TRACKERS.load(of.format), of, Post({**good, "x-sig": text}, BODY), lambda: NOW)
 
 
 def test_the_formats_own_way_is_asked_if_that_is_the_proof() -> None:

@@ -278,7 +278,8 @@ def test_what_is_wrong_is_named() -> None:
     schema = "must be a schema, as iglu:com.acme/viewed_product/jsonschema/1-0-0"
     for event, expected in (
         ({**tracked, "e": "xx"}, ("e", "must be one of pv, pp, se, ue, tr, ti")),
-        ({**tracked, "e": "pv", "dtm": "soon"}, ("dtm", "must be a Unix time")),
+        ({**tracked, "e": "pv", "dtm": "soon"}, ("dtm", "must be a Unix time in milliseconds")),
+        ({**tracked, "e": "pv", "dtm": "1795262340"}, ("dtm", "must be a Unix time in milliseconds")),
         ({**tracked, "ue_px": "***"}, ("ue_px", "must be JSON in base64")),
         ({**tracked, "ue_px": "abcde"}, ("ue_px", "must be JSON in base64")),
         ({**tracked, "ue_pr": "{"}, ("ue_pr", "must be JSON")),
@@ -292,6 +293,7 @@ def test_what_is_wrong_is_named() -> None:
     ):
         assert fault({"schema": PAYLOAD, "data": [event]}) == expected
     assert fault({"event": "page_view"})[0] == "event_id"
+    assert fault({"payload": 1})[0] == "event_id"
     assert fault({"event_id": "e", "event": "unstruct"}) == ("event_name", "must be there")
     assert fault({"event_id": "e", "event": "page_view", "derived_tstamp": "2026-11-22 10:00:00"})[0] == "derived_tstamp"
 

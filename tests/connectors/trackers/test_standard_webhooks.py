@@ -110,12 +110,12 @@ def test_without_an_id_the_content_is_the_id() -> None:
     ("change", "where", "reason"),
     [
         ({"nmae": 1}, "nmae", "no such field"),
-        ({"name": None}, "name", "Input should be a valid string"),
-        ({"name": 7}, "name", "Input should be a valid string"),
-        ({"anonymous_id": 7}, "anonymous_id", "Input should be a valid string"),
-        ({"properties": []}, "properties", "Input should be a valid dictionary"),
-        ({"traits": "x"}, "traits", "Input should be a valid dictionary"),
-        ({"time": 1763726400}, "time", "Input should be a valid string"),
+        ({"name": None}, "name", "must be a text"),
+        ({"name": 7}, "name", "must be a text"),
+        ({"anonymous_id": 7}, "anonymous_id", "must be a text"),
+        ({"properties": []}, "properties", "must be an object"),
+        ({"traits": "x"}, "traits", "must be an object"),
+        ({"time": 1763726400}, "time", "must be a text"),
         ({"time": "yesterday"}, "time", "must be an ISO 8601 time with its zone, as in 2026-01-31T10:00:00Z"),
         ({"time": "2026-11-21T12:00:00"}, "time", "must be an ISO 8601 time with its zone, as in 2026-01-31T10:00:00Z"),
         ({"time": "2026-11-21"}, "time", "must be an ISO 8601 time with its zone, as in 2026-01-31T10:00:00Z"),
@@ -127,7 +127,7 @@ def test_what_is_wrong_is_named(change: dict[str, object], where: str, reason: s
 
 
 def test_what_is_missing_is_named() -> None:
-    assert rejected({"id": "e1"}) == ("name", "Field required")
+    assert rejected({"id": "e1"}) == ("name", "must be there")
 
 
 def test_what_is_no_event_is_rejected_beside_its_neighbours() -> None:
