@@ -132,6 +132,7 @@ def _format(row: Row, of: Sample) -> Iterator[str]:
     connector = TRACKERS.load(row[1])
     assert isinstance(of.definition, Tracker)
     yield "## Setting it up"
+    yield "`{name}` is the tracker's name, and the address before `/v1` is what `cdk deploy` prints as `ApiUrl`."
     yield "\n".join(f"{number}. {step}" for number, step in enumerate(connector.setup, 1))
     proofs = [proof for proof in get_args(Proof) if _may_be(of.definition, proof)]
     yield f"A tracker of this format may have the proofs {', '.join(f'`{proof}`' for proof in proofs)}."
@@ -266,9 +267,9 @@ def _open(value: object, name: str) -> JsonValue:
     if isinstance(value, Mapping):
         return {key: _open(one, f"{name}_{key}" if isinstance(one, SecretStr) else name) for key, one in value.items()}
     if isinstance(value, tuple):
-        return [
-            _open(one, f"{name}_secret{number or ''}" if isinstance(one, SecretStr) else name) for number, one in enumerate(value)
-        ]
+        if value and isinstance(value[0], SecretStr):  # a second one is there only while a key is changed
+            return [_open(value[0], f"{name}_secret")]
+        return [_open(one, name) for one in value]
     return {"env": name.upper()} if isinstance(value, SecretStr) else cast("JsonValue", value)
 
 

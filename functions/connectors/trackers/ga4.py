@@ -112,7 +112,9 @@ class _Ga4(TrackerFormat):
         "A server that uses the Measurement Protocol: the same post to `/v1/events/{name}?api_secret=KEY`. Give the tracker "
         "`proof: query`, `parameter: api_secret` and the key in `secrets`.",
         "A server container of Tag Manager: add a tag that posts all event data as JSON, with a long random value in a header; "
-        "give the tracker `proof: header`.",
+        "give the tracker `proof: header`, the header's name as `header` and the value in `secrets`.",
+        "Whom to write to is said by `user_data` (`email_address`), or else by another tracker, that knows the address of this "
+        "`user_id` or of this `sha256_email_address`. Of a `client_id` alone nobody knows.",
     )
 
     def listed(self, tracker: Tracker, post: Post) -> Sequence[JsonValue]:

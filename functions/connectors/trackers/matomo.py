@@ -113,6 +113,8 @@ class _Matomo(TrackerFormat):
         "and give ours `proof: none` with `origins` and a `limit`.",
         "A server or an SDK: give it `https://HOST/v1/events/{name}` as Matomo's address and a `token_auth` of 32 random "
         "characters, and put those into the tracker's `secrets` (`proof: vendor`).",
+        "Matomo knows no addresses: have its `uid` be the user id under which another tracker says the address, such as the "
+        "shop's own by an event with `user_id` and the trait `email`.",
         "Matomo does not say what was put into a cart, but each time what is in it: where a ready-made trigger asks for "
         "`Product Added`, ask for `Cart Viewed`.",
     )

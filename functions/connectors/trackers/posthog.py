@@ -2,7 +2,7 @@
 
 A body is `{"event": {...}, "person": {...}}` (the destination's own template), one capture `{"event": "name", "distinct_id",
 "properties", ...}`, an array of captures, or `{"batch": [...]}`. Nothing is signed: the destination is to be given a header of
-one's own (`proof: header`); captures have the project's key as `api_key` (`proof: write_key`).
+one's own (`proof: bearer`); captures have the project's key as `api_key` (`proof: write_key`).
 
 `distinct_id` is a visitor's or a person's, and only the other properties say which. It is anonymous if `$is_identified` or
 `$process_person_profile` is false, or if it is the device's own id; else it is the person's, and `$device_id` the visitor's. What
@@ -28,18 +28,16 @@ from connectors.bodies import parsed
 from connectors.trackers.base import (
     TrackerFormat,
     Unusable,
-    bounded,
+    batched,
     content_id,
     fields_of,
     made,
     object_of,
-    one_or_many,
     text_of,
     time_of,
 )
 from connectors.trackers.loose import minute_id
 from connectors.trackers.traits import with_usual_names
-from shared.errors import BadRequest
 from shared.jobs import TrackerEvent
 from shared.trackers import Tracker
 
@@ -77,13 +75,7 @@ class _PostHog(TrackerFormat):
 
     def listed(self, tracker: Tracker, post: Post) -> Sequence[JsonValue]:
         """The events of a post. Raises BadRequest (400)."""
-        body = parsed(post.body)
-        if not isinstance(body, dict) or "batch" not in body or "event" in body:
-            return bounded(one_or_many(body))
-        batch = body["batch"]
-        if not isinstance(batch, list):
-            raise BadRequest("must be a list of events", field="batch")
-        return bounded(batch)
+        return batched(parsed(post.body), "event")
 
     def event(self, tracker: Tracker, posted: JsonValue, post: Post, received_at: datetime) -> TrackerEvent | None:
         """One event. Raises Unusable."""

@@ -112,7 +112,8 @@ class _Shopify(TrackerFormat):
         "Put the app's client secret into the tracker's `secrets`, or for webhooks made in the admin pages the store's, which "
         "stands below their list. Both, if there are both kinds.",
         "An app of the App Store subscribes to the three compliance topics, too: they are parked for you to see to.",
-        "An abandoned cart is found with a trigger on `Cart Viewed` or `Checkout Started`: Shopify tells of the cart as a whole.",
+        "An abandoned cart is found with a trigger on `Cart Viewed` or `Checkout Started`: Shopify tells of the cart as a whole. "
+        "Whose it is, it tells with the checkout: who has only a cart is nobody that could be written to.",
     )
 
     def verify(self, tracker: Tracker, post: Post, clock: Clock) -> None:

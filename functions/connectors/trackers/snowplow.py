@@ -196,9 +196,12 @@ class _Snowplow(TrackerFormat):
         "Tell the tracker `https://HOST/v1/events/{name}` as its collector: the path that it puts behind that is passed over. "
         "One that takes a host alone has a setting for the path: `postPath` of the web trackers, `customPostPath` of the mobile.",
         "A tracker in a browser: `proof: none` with `origins` and a `limit`, and `withCredentials: false` in its configuration.",
-        "Others: put a long random value into `customHeaders` (web) or `requestHeaders` (mobile), with `proof: header` here.",
+        "Others: put a header with a long random value into `customHeaders` (web) or `requestHeaders` (mobile), and give the "
+        "tracker `proof: header`, the header's name as `header` and the value in `secrets`.",
         "To forward enriched events, let Snowbridge make JSON of them (`spEnrichedToJson`) and its HTTP target post them, with "
         "Basic authorisation (`proof: basic`) or a header (`proof: header`).",
+        "Whom to write to is said by the entity `user` of the e-commerce plugin (`email`), or by another tracker, that knows the "
+        "address of this `uid`.",
     )
     methods = ("POST", "GET")
     forgiving = True  # a collector answers 200 to whatever it is sent, and who forwards to one repeats what is refused
