@@ -16,6 +16,7 @@ from cli.command import api_of, common_options, say
 from cli.errors import BadInput
 from shared.entities import EntityRow
 from shared.problem import first_problem
+from shared.runs import in_runs
 
 _MOST_ROWS = 500
 _LARGEST = 900_000
@@ -134,14 +135,4 @@ def _row(fields: JsonValue, entity: str, key: str) -> EntityRow:
 
 def _in_parts(rows: Iterable[EntityRow]) -> Iterator[Sequence[EntityRow]]:
     """The rows in as few requests as they fit into."""
-    part: list[EntityRow] = []
-    size = 0
-    for row in rows:
-        length = len(row.model_dump_json().encode()) + 2
-        if part and (len(part) == _MOST_ROWS or size + length > _LARGEST):
-            yield part
-            part, size = [], 0
-        part.append(row)
-        size += length
-    if part:
-        yield part
+    return in_runs(rows, lambda row: len(row.model_dump_json().encode()) + 2, most=_MOST_ROWS, largest=_LARGEST)

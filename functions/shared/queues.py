@@ -16,6 +16,7 @@ from shared.clock import Clock, iso
 from shared.errors import Permanent, SendbridgeError, Transient
 from shared.observe import logger, whereabouts
 from shared.problem import first_problem
+from shared.runs import in_runs
 from shared.scrub import for_xml
 
 if TYPE_CHECKING:
@@ -112,18 +113,8 @@ def _why(reason: str, clock: Clock) -> dict[str, MessageAttributeValueTypeDef]:
 
 
 def packed(items: Iterable[T], size_of: Callable[[T], int], *, most: int) -> Iterator[list[T]]:
-    """The items in runs of at most `most` and `MAX_BODY` bytes, in their order; an item that is larger alone in its run."""
-    run: list[T] = []
-    size = 0
-    for item in items:
-        length = size_of(item)
-        if run and (len(run) == most or size + length > MAX_BODY):
-            yield run
-            run, size = [], 0
-        run.append(item)
-        size += length
-    if run:
-        yield run
+    """The items in runs that each fit a request to SQS."""
+    return in_runs(items, size_of, most=most, largest=MAX_BODY)
 
 
 def backoff(receives: int, chance: Randomness, *, base: float = 1, cap: float = 300) -> float:

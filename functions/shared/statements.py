@@ -6,11 +6,12 @@ rows. What the embedded AWS does not know (`list_append`) is not used.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shared.errors import Transient
+from shared.runs import in_runs
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -50,7 +51,7 @@ Result = Refused | Transient | None
 def execute(client: DynamoDBClient, statements: Iterable[Statement]) -> list[Result]:
     """Carries out these statements, each about another row, 25 a request; the results are in their order."""
     results: list[Result] = []
-    for run in _runs(statements):
+    for run in in_runs(statements, _size, most=AT_ONCE, largest=_LARGEST):
         results += _tried(client, run)
     return results
 
@@ -93,18 +94,8 @@ def _result(response: Mapping[str, object]) -> Result:
     return Transient(f"DynamoDB: {error.get('Code')}")
 
 
-def _runs(statements: Iterable[Statement]) -> Iterator[list[Statement]]:
-    run: list[Statement] = []
-    size = 0
-    for statement in statements:
-        length = sum(map(_length, statement.parameters))
-        if run and (len(run) == AT_ONCE or size + length > _LARGEST):
-            yield run
-            run, size = [], 0
-        run.append(statement)
-        size += length
-    if run:
-        yield run
+def _size(statement: Statement) -> int:
+    return sum(map(_length, statement.parameters))
 
 
 def _length(value: AttributeValueTypeDef) -> int:

@@ -10,13 +10,13 @@ import pytest
 
 from receive_event import handler
 from receive_event.fetching import elsewhere
-from receive_event.settings import Settings
 from shared.exchange import Request, Response
 from shared.heard import Heard
 from shared.http import Http
 from shared.jobs import EventsJob, TrackerEvent
 from tests.aws import Aws
 from tests.receive_event.front import front
+from tests.receive_event.serving import serving
 from tests.sandbox.trackers.adobe_io import AdobeSandbox
 from tests.sandbox.trackers.adobe_signed import key_path, trigger
 
@@ -33,21 +33,11 @@ def adobe() -> Iterator[AdobeSandbox]:
 def url(aws: Aws, adobe: AdobeSandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The tracker's address; Adobe's fixed hosts are the sandbox."""
     aws.define("tracker", name="adobe", format="adobe_io", client_id=adobe.settings.client_id, identifiers={"user_id": "who"})
-    settings = Settings(
-        environment="test",
-        definitions_table=aws.table("definitions"),
-        state_table=aws.table("state"),
-        secret_prefix=aws.secret_prefix,
-        definitions_ttl=30,
-        events_queue_url=aws.queue("events"),
-        events_parked_url=aws.queue("events-parked"),
-        allowed_origins=(adobe.url,),
-        stand_ins=(f"{KEYS}={adobe.url}", f"{GATEWAY}={adobe.url}"),
+    stand_ins = (f"{KEYS}={adobe.url}", f"{GATEWAY}={adobe.url}")
+    # It waits between its posts.
+    serving(
+        aws, monkeypatch, lambda: datetime.fromtimestamp(adobe.clock(), UTC), allowed_origins=(adobe.url,), stand_ins=stand_ins
     )
-    for name, value in settings.to_environment().items():
-        monkeypatch.setenv(name, value)
-    handler._desk.cache_clear()
-    monkeypatch.setattr(handler, "utc_now", lambda: datetime.fromtimestamp(adobe.clock(), UTC))  # it waits between its posts
     http = Http((adobe.url,))
     monkeypatch.setattr("shared.http.Http", lambda origins: http)  # to be closed
     with closing(http), front(handler.handle) as base:

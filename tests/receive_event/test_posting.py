@@ -12,12 +12,12 @@ from botocore.config import Config
 from connectors.bodies import LARGEST_POST
 from receive_event import handler
 from receive_event.posting import Desk
-from receive_event.settings import Settings
 from shared.aws import take_calls
 from shared.clock import iso
 from shared.jobs import EventsJob, TrackerEvent
 from shared.queues import MAX_BODY, Queue
 from tests.aws import Aws
+from tests.receive_event.serving import serving
 from tests.sandbox.standard_webhooks import broken, headers
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -35,20 +35,7 @@ def desk(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Desk:
     aws.secretsmanager.create_secret(
         Name=f"{aws.secret_prefix}/definition/tracker/shop", SecretString=json.dumps({"/secrets/0": SECRET})
     )
-    settings = Settings(
-        environment="test",
-        definitions_table=aws.table("definitions"),
-        state_table=aws.table("state"),
-        secret_prefix=aws.secret_prefix,
-        definitions_ttl=30,
-        events_queue_url=aws.queue("events"),
-        events_parked_url=aws.queue("events-parked"),
-    )
-    for name, value in settings.to_environment().items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(handler, "utc_now", aws.clock)
-    handler._desk.cache_clear()
-    return handler._desk()
+    return serving(aws, monkeypatch)
 
 
 def event(aws: Aws, **changes: object) -> dict[str, object]:

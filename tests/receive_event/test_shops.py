@@ -9,10 +9,10 @@ import pytest
 from pydantic import JsonValue
 
 from receive_event import handler
-from receive_event.settings import Settings
 from shared.jobs import EventsJob, TrackerEvent
 from tests.aws import Aws
 from tests.receive_event.front import front
+from tests.receive_event.serving import serving
 from tests.sandbox.clock import Clock
 from tests.sandbox.trackers.posthog import PostHog
 from tests.sandbox.trackers.rudderstack import RudderStack
@@ -33,19 +33,7 @@ def url(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Below it is a tracker of each format, named after it."""
     for name, proof in PROOFS.items():
         aws.define("tracker", name=name, format=name, secrets=[SECRET], **proof)
-    settings = Settings(
-        environment="test",
-        definitions_table=aws.table("definitions"),
-        state_table=aws.table("state"),
-        secret_prefix=aws.secret_prefix,
-        definitions_ttl=30,
-        events_queue_url=aws.queue("events"),
-        events_parked_url=aws.queue("events-parked"),
-    )
-    for name, value in settings.to_environment().items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(handler, "utc_now", aws.clock)
-    handler._desk.cache_clear()
+    serving(aws, monkeypatch)
     with front(handler.handle) as base:
         yield f"{base}/v1/events"
     handler._desk.cache_clear()

@@ -119,6 +119,19 @@ def one_or_many(body: JsonValue) -> list[JsonValue]:
     raise BadRequest("must be an event, or a list of events", field="body")
 
 
+def batched(body: JsonValue, own: str) -> list[JsonValue]:
+    """A body that is one event, a list of them, or has them as `batch`. An event is known by its field `own`.
+
+    Raises BadRequest (400).
+    """
+    if not isinstance(body, dict) or "batch" not in body or own in body:
+        return bounded(one_or_many(body))
+    batch = body["batch"]
+    if not isinstance(batch, list):
+        raise BadRequest("must be a list of events", field="batch")
+    return bounded(batch)
+
+
 def bounded(events: list[JsonValue]) -> list[JsonValue]:
     """The same events: none, if there are none, as some post an empty batch to see whether somebody answers.
 

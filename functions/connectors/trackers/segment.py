@@ -29,12 +29,11 @@ from connectors.bodies import parsed
 from connectors.trackers.base import (
     TrackerFormat,
     Unusable,
-    bounded,
+    batched,
     content_id,
     fields_of,
     made,
     object_of,
-    one_or_many,
     text_of,
     time_of,
 )
@@ -89,13 +88,7 @@ class Segment(TrackerFormat):
 
     def listed(self, tracker: Tracker, post: Post) -> Sequence[JsonValue]:
         """The calls of a post. Raises BadRequest (400)."""
-        body = parsed(post.body)
-        if not isinstance(body, dict) or "batch" not in body or "type" in body:
-            return bounded(one_or_many(body))
-        batch = body["batch"]
-        if not isinstance(batch, list):
-            raise BadRequest("must be a list of events", field="batch")
-        return bounded(batch)
+        return batched(parsed(post.body), "type")
 
     def event(self, tracker: Tracker, posted: JsonValue, post: Post, received_at: datetime) -> TrackerEvent | None:
         """One call. Raises Unusable."""
