@@ -216,9 +216,12 @@ def test_rows_of_entities_are_shown_put_and_deleted(played: Played) -> None:
 @pytest.fixture(scope="module")
 def recorded(played: Played) -> Path:
     """What the deployment has kept of what these trackers told."""
-    page = played.admin.get("/recorded", params={"days": "1"}).json()
-    assert page["next"] is None
-    contents = [httpx.get(one["url"], timeout=30).content for one in page["objects"]]
+    objects: list[Message] = []
+    page: Message = {"next": ""}
+    while page["next"] is not None:
+        page = played.admin.get("/recorded", params={"days": "1", "after": page["next"]}).json()
+        objects += page["objects"]
+    contents = [httpx.get(one["url"], timeout=30).content for one in objects]
     events = [event for content in contents for event in unpacked(content) if event.tracker in played.trackers.values()]
     path = played.files.with_name("recorded.jsonl")
     path.write_text("".join(f"{event.model_dump_json()}\n" for event in events))
