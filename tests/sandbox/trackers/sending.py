@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from functools import cached_property
 
 import httpx
 
@@ -21,7 +22,12 @@ class Sender:
 
     def __init__(self, url: str, *, clock: Clock | None = None, client: httpx.Client | None = None) -> None:
         self.url, self.clock = url, clock or Clock()
-        self.client = client or httpx.Client(timeout=5.0, trust_env=False)
+        self._client = client
+
+    @cached_property
+    def client(self) -> httpx.Client:
+        """What it posts with. Made when it is needed: that takes longer than a hundred signatures."""
+        return self._client or httpx.Client(timeout=5.0, trust_env=False)
 
     def failed(self, answer: httpx.Response) -> bool:
         """Whether the vendor repeats a post that was answered so."""
