@@ -1,4 +1,4 @@
-"""Definitions as people name them: `trigger/abandoned_cart`, or `abandoned_cart` where only one definition has that name."""
+"""Definitions as people name them: `trigger/abandoned_cart`, or `abandoned_cart` where that is enough."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ Row = dict[str, Any]
 
 
 def named(api: Api, text: str, *, kinds: tuple[str, ...] = tuple(KINDS), prefer: Callable[[Row], bool] = bool) -> tuple[str, str]:
-    """Kind and name. Of several definitions of one name, the only one that is preferred. Raises BadInput."""
+    """Kind and name. Of several definitions of one name, the only one that is preferred; a trigger before its template, which goes
+    in force with it. Raises BadInput."""
     kind, slash, name = text.rpartition("/")
     if slash:
         if kind not in kinds:
@@ -23,6 +24,8 @@ def named(api: Api, text: str, *, kinds: tuple[str, ...] = tuple(KINDS), prefer:
     listed = cast("list[Row]", api.get("definitions")["definitions"])
     rows = [row for row in listed if row["name"] == name and row["kind"] in kinds]
     preferred = [row for row in rows if prefer(row)] or rows
+    if {row["kind"] for row in preferred} == {"trigger", "template"}:
+        preferred = [row for row in rows if row["kind"] == "trigger"]
     if not preferred:
         raise BadInput(f"There is no {_or(kinds)} named {name}.")
     if len(preferred) > 1:

@@ -58,8 +58,15 @@ def differences(answer: dict[str, Any]) -> Iterator[str]:
 
 
 def _short(value: object) -> str:
-    text = "nothing" if value is None else json.dumps(value, ensure_ascii=False)
+    text = "nothing" if value is None else json.dumps(_said(value), ensure_ascii=False)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def _said(value: object) -> object:
+    """Without what a rule or a condition does not ask."""
+    if isinstance(value, dict):
+        return {name: _said(inner) for name, inner in value.items() if inner is not None}
+    return [_said(inner) for inner in value] if isinstance(value, list) else value
 
 
 def rolled_back(answer: dict[str, Any], to: int) -> Iterator[str]:

@@ -143,7 +143,7 @@ class Admin:
         if version is not None:
             found = self._store.version(kind, name, version)
             if found is None:
-                raise _missing(kind, name)
+                raise _missing(kind, name, version)
             return found.whole()
         standing = self._store.standing(kind, name)
         if standing.newest is None:
@@ -176,7 +176,7 @@ class Admin:
     def _version(self, kind: Kind, name: str, number: int | None) -> Stored:
         found = self._store.version(kind, name, number or 0)
         if found is None:
-            raise _missing(kind, name)
+            raise _missing(kind, name, number)
         return found
 
     def _put(self, call: Call) -> JsonValue:
@@ -328,8 +328,9 @@ def _about(name: str, preset: Preset) -> dict[str, JsonValue]:
     return {"name": name, "title": preset.title, "channel": preset.channel, "source": preset.source}
 
 
-def _missing(kind: str, name: str) -> BadRequest:
-    return BadRequest(f"there is no {kind} named {name!r}, or not in this version", status=404)
+def _missing(kind: str, name: str, version: int | None = None) -> BadRequest:
+    what = f"{kind} named {name!r}" if version is None else f"version {version} of {kind} {name!r}"
+    return BadRequest(f"there is no {what}", status=404)
 
 
 def _visit(call: Call) -> str:

@@ -85,6 +85,9 @@ class NoCondition(Part):
 
 _GROUPS = ("all", "any", "none")
 
+TAGS = frozenset({*_GROUPS, "name", "event", "sum", "cart", "changed", "ask"})
+"""The forms of rules and conditions: what pydantic names after an element's place in its list, beside what is in it."""
+
 
 def _form(value: object, others: tuple[str, ...], default: str) -> str:
     keys = value if isinstance(value, Mapping) else getattr(value, "model_fields_set", ())

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from pydantic import BaseModel, JsonValue, SecretStr, ValidationError
-from pydantic_core import ErrorDetails
 
 from shared.definitions import KINDS, SECRET, Kind
 from shared.fields import Definition
+from shared.problem import expected
+from shared.rules import TAGS
 
 _LONGEST_FIELD = 200
 
@@ -35,12 +36,22 @@ def check(kind: Kind, body: JsonValue) -> tuple[Definition | None, list[Fault]]:
     try:
         definition = KINDS[kind].model_validate(body)
     except ValidationError as error:
-        problems = error.errors(include_url=False, include_input=False)
-        faults = [Fault(_field(body, problem["loc"]), _expected(problem)) for problem in problems]
-        # A field that may be one of several things has a fault for each of them: one is enough.
-        return None, list({fault.field: fault for fault in reversed(faults)}.values())[::-1]
+        return None, _faults(body, error)
     empty = [Fault(dotted(path), "a secret that is not empty") for path, value in secrets_of(definition).items() if not value]
     return definition, empty
+
+
+def _faults(body: JsonValue, error: ValidationError) -> list[Fault]:
+    problems = [(_field(body, problem["loc"]), problem) for problem in error.errors(include_url=False, include_input=False)]
+    fields = [field for field, _ in problems]
+    faults = [
+        Fault(field, expected(problem))
+        for field, problem in problems
+        # A list whose elements are wrong is also too short without them: that is nobody's mistake.
+        if problem["type"] != "too_short" or not any(other.startswith(f"{field}.") for other in fields)
+    ]
+    # A field that may be one of several things has a fault for each of them: one is enough.
+    return list({fault.field: fault for fault in reversed(faults)}.values())[::-1]
 
 
 def secrets_of(part: object, path: str = "") -> dict[str, str]:
@@ -135,6 +146,8 @@ def _field(body: JsonValue, loc: Iterable[int | str]) -> str:
     steps = list(loc)
     found: list[str] = []
     for index, step in enumerate(steps):
+        if step in TAGS and index and isinstance(steps[index - 1], int):
+            continue
         known = isinstance(body, dict) and step in body
         if isinstance(body, list) and isinstance(step, int) and step < len(body):
             body = body[step]
@@ -144,28 +157,3 @@ def _field(body: JsonValue, loc: Iterable[int | str]) -> str:
             continue
         found.append(str(step))
     return ".".join(found)[:_LONGEST_FIELD] or "body"
-
-
-_SENTENCES = {
-    "extra_forbidden": "no such field",
-    "missing": "a value: the field is required",
-}
-
-_BEGINNINGS = (
-    ("Input should be ", ""),
-    ("String should have ", "a text of "),
-    ("String should match pattern ", "a text that matches "),
-    ("Tuple should have ", "a list of "),
-    ("Value error, ", ""),
-)
-
-
-def _expected(problem: ErrorDetails) -> str:
-    kind = problem["type"]
-    if kind in _SENTENCES:
-        return _SENTENCES[kind]
-    if kind == "union_tag_invalid":  # the usual sentence repeats what was given
-        return f"a type that is one of {problem['ctx']['expected_tags']}"
-    return next(
-        (new + problem["msg"].removeprefix(old) for old, new in _BEGINNINGS if problem["msg"].startswith(old)), problem["msg"]
-    )

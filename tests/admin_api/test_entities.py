@@ -55,20 +55,20 @@ def test_many_rows_are_put_at_once(aws: Aws, ask: Ask) -> None:
 @pytest.mark.parametrize(
     ("row", "field", "expected"),
     [
-        ({"attributes": {}}, "1.key", "Field required"),
+        ({"attributes": {}}, "1.key", "a value: the field is required"),
         ({"key": "", "attributes": {}}, "1.key", "1 to 200 characters"),
         ({"key": "/a", "attributes": {}}, "1.key", "1 to 200 characters"),
         ({"key": "50%", "attributes": {}}, "1.key", "1 to 200 characters"),
         ({"key": "a?b", "attributes": {}}, "1.key", "1 to 200 characters"),
         ({"key": "a\nb", "attributes": {}}, "1.key", "1 to 200 characters"),
         ({"key": "x" * 201, "attributes": {}}, "1.key", "1 to 200 characters"),
-        ({"key": 7, "attributes": {}}, "1.key", "valid string"),
-        ({"key": "a"}, "1.attributes", "Field required"),
-        ({"key": "a", "attributes": []}, "1.attributes", "valid dictionary"),
+        ({"key": 7, "attributes": {}}, "1.key", "a text"),
+        ({"key": "a"}, "1.attributes", "a value: the field is required"),
+        ({"key": "a", "attributes": []}, "1.attributes", "an object"),
         ({"key": "a", "attributes": {"a": "x" * 16_000}}, "1.attributes", "no more than 16000 bytes"),
-        ({"key": "a", "attributes": {}, "price": 1}, "1.price", "not permitted"),
+        ({"key": "a", "attributes": {}, "price": 1}, "1.price", "no such field"),
         ({"key": "sku-0", "attributes": {}}, "1.key", "another key than of a row before"),
-        ("sku-1", "1.body", "valid dictionary"),
+        ("sku-1", "1.body", "an object"),
     ],
 )
 def test_a_wrong_row_is_named_and_then_none_is_written(aws: Aws, ask: Ask, row: Any, field: str, expected: str) -> None:

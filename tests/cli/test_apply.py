@@ -122,7 +122,7 @@ def test_one_wrong_definition_keeps_all_from_being_applied(sendbridge: Sendbridg
     run = sendbridge("apply", "-f", tmp_path)
     assert run.code == 2
     assert run.err.splitlines() == [
-        f"{tmp_path}/bad.yaml:7: defaults: expected a valid dictionary",
+        f"{tmp_path}/bad.yaml:7: defaults: expected an object",
         f"{tmp_path}/bad.yaml:6: title: expected no such field",
     ]
     assert bridge.seen == []

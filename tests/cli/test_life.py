@@ -168,6 +168,11 @@ def test_what_is_ready_made_is_proven_by_its_sample(
     assert applied("apply", "-f", file).code == 0
     run = applied("proof", name, *TO, "--publish")
     assert (run.code, last(run)[0]) == (0, f"template/{name}: version 1 is in force with it.")
+    # Its template has the same name: the trigger is meant, as it brings the template along.
+    assert applied("publish", name).out.startswith(f"trigger/{name}: version ")
+    assert "must_include" in applied("versions", name).out
+    assert applied("unpublish", name).out.startswith(f"trigger/{name}: out of force")
+    assert applied("unpublish", name).out.startswith(f"template/{name}: out of force")
 
 
 # ---- publish and the others
@@ -184,6 +189,16 @@ def test_a_name_alone_means_the_only_draft_of_that_name(published: Sendbridge, t
     assert published("publish", "integration/same").out == "integration/same: version 1 is in force.\n"
     assert published("publish", "nothing").err == "There is no trigger, template or integration named nothing.\n"
     assert published("publish", "tracker/shop").err.startswith("tracker/shop: expected KIND/NAME, with one of trigger, ")
+
+
+def test_a_difference_shows_what_rules_ask_and_not_what_they_do_not(published: Sendbridge, tmp_path: Path) -> None:
+    rules = "must_not_include: [Order Completed, {cart: items, at_most: 0}]"
+    assert edited(published, tmp_path, "abandoned_cart", "must_not_include: [Order Completed]", rules).code == 0
+    run = published("diff", "abandoned_cart")
+    assert (run.code, run.out) == (
+        1,
+        'must_not_include: ["Order Completed"] → ["Order Completed", {"at_most": 0, "cart": "items"}]\n',
+    )
 
 
 def test_a_trigger_is_paused_resumed_and_unpublished(published: Sendbridge) -> None:

@@ -4,9 +4,10 @@ import base64
 import json
 
 import pytest
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from shared.errors import BadRequest
-from shared.problem import MAX_DEPTH, headers_of, parse_json, problem, query_of, raw_body
+from shared.problem import MAX_DEPTH, first_problem, headers_of, parse_json, problem, query_of, raw_body
 
 
 @pytest.mark.parametrize(
@@ -94,3 +95,29 @@ def test_parameters_of_an_url(raw: str | None, query: dict[str, str]) -> None:
 def test_an_answer_has_the_headers_of_its_mistake() -> None:
     made = problem(BadRequest("no", status=429, headers=(("retry-after", "7"),)))
     assert made["headers"] == {"content-type": "application/problem+json", "retry-after": "7"}
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    key: str
+    tags: tuple[int, ...] = ()
+    at: AwareDatetime | None = None
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({}, "key: expected a value: the field is required"),
+        ({"key": 5}, "key: expected a text"),
+        ({"key": "a", "colour": "secret"}, "colour: expected no such field"),
+        ({"key": "a", "tags": "secret"}, "tags: expected a list"),
+        ({"key": "a", "tags": ["secret"]}, "tags.0: expected a whole number"),
+        ({"key": "a", "at": "2026-11-16T09:04:00"}, "at: expected a time with its zone, as 2026-01-31T10:00:00Z"),
+        ({"key": "a", "at": "secret"}, "at: expected a time in ISO 8601 with its zone, as 2026-01-31T10:00:00Z"),
+        ([], "body: expected an object"),
+    ],
+)
+def test_a_model_s_problem_is_told_in_our_words_without_the_value(row: object, said: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        _Row.model_validate(row)
+    assert first_problem(caught.value) == said

@@ -12,6 +12,7 @@ from shared.condition_faults import condition_faults
 from shared.conditions import compiled
 from shared.rule_faults import faults_of
 from shared.triggers import Trigger
+from shared.validation import check
 from tests.shared.test_conditions import ASKS, AT, CONDITIONS, VALUES, Asked
 from tests.shared.test_visit_rules import RULES
 
@@ -237,3 +238,30 @@ def test_whatever_is_written_is_judged(included: list[Any], excluded: list[Any],
     ):
         assert fault.field.partition(".")[0] in ("must_include", "must_not_include", "audience")
         assert fault.expected
+
+
+# ---- Forms
+
+
+@pytest.mark.parametrize(
+    ("rule", "field", "expected"),
+    [
+        ({"event": "A", "where": "price"}, "where", "a list"),
+        ({"event": "A", "where": [{"path": "price", "greater": 5}]}, "where.0.greater", "no such field"),
+        ({"event": "A", "at_leest": 2}, "at_leest", "no such field"),
+        ({"sum": "price", "above": 5}, "event", "a value: the field is required"),
+        ({"cart": "worth", "above": 5}, "cart", "'total', 'quantity' or 'items'"),
+        ({"changed": "tier", "wear": []}, "wear", "no such field"),
+        ({"any": []}, "any", "a list of at least 1 item"),
+        ({"any": [{"all": [{"event": "A", "at_least": "x"}]}]}, "any.0.all.0.at_least", "a whole number"),
+        ({"none": [{"event": "A", "where": [{"any": [{"path": "a b", "exists": True}]}]}]}, "none.0.where.0.any.0.path", None),
+        ({"event": "A", "where": [{"path": "price", "above": "5"}]}, "where.0.above", "a whole number"),
+        ({"all": ["A"], "any": ["B"]}, "any", "no such field"),
+        (None, "", "an object"),
+        (5, "", "an object"),
+    ],
+)
+def test_a_rule_of_the_wrong_form_is_told_once_at_its_own_field(rule: Any, field: str, expected: str | None) -> None:
+    _, found = check("trigger", {**SOUND, "must_include": ["A", rule]})
+    assert [fault.field for fault in found] == [f"must_include.1.{field}".rstrip(".")]
+    assert expected is None or found[0].expected == expected
