@@ -25,7 +25,6 @@ SELDOM = {
     # Granted for a case that no test can bring about at will, each with the case.
     ("match_triggers", "sqs:ChangeMessageVisibility"): "a visit that others keep changing, or DynamoDB failing",
     ("record_engagement", "sqs:ChangeMessageVisibility"): "DynamoDB or SQS failing",
-    ("admin_api", "s3:ListBucket"): "what makes a missing object a 404 instead of a 403; no call of its own",
     ("send_message", "s3:ListBucket"): "what makes a missing object a 404 instead of a 403; no call of its own",
     ("show_mirror", "s3:ListBucket"): "what makes a missing object a 404 instead of a 403; no call of its own",
 }
