@@ -78,7 +78,7 @@ class Api:
             try:
                 return self._ask(method, path, query, body)
             except Refused as error:
-                if error.status != 409:
+                if not error.busy:
                     raise
                 busy = error
             self._sleep(1)
@@ -96,7 +96,7 @@ class Api:
             answer = self._http.send(request.prepare())
         except BotoCoreError as error:
             raise CommandError(f"No answer from {self._base}: {error}") from None
-        return _read(answer.status_code, answer.content)
+        return _read(answer.status_code, answer.content, busy="retry-after" in answer.headers)
 
     def _authorise(self, request: AWSRequest) -> None:
         if self._deployment.token:
@@ -114,7 +114,7 @@ class Api:
         SigV4Auth(credentials.get_frozen_credentials(), "execute-api", session.region_name).add_auth(request)
 
 
-def _read(status: int, content: bytes) -> Answer:
+def _read(status: int, content: bytes, *, busy: bool = False) -> Answer:
     try:
         document = json.loads(content)
     except ValueError:
@@ -128,5 +128,5 @@ def _read(status: int, content: bytes) -> Answer:
         raise CommandError(f"The deployment does not let you in (HTTP {status}): {said}")
     if 400 <= status < 500:
         faults = tuple((str(fault["field"]), str(fault["expected"])) for fault in document.get("errors", []))
-        raise Refused(said, status, faults)
+        raise Refused(said, status, faults, busy=status == 409 and busy)
     raise CommandError(f"The deployment failed (HTTP {status}): {said}")

@@ -69,7 +69,7 @@ def _put(options: argparse.Namespace) -> int:
         api.post("entities", options.entity, body=[row.model_dump(mode="json") for row in some])
         done += len(some)
     answer: Answer = {"entity": options.entity, "put": done}
-    say(options, answer, [f"{options.entity}: {done} rows are put."])
+    say(options, answer, [f"{options.entity}: {'1 row is' if done == 1 else f'{done} rows are'} put."])
     return 0
 
 
@@ -88,8 +88,12 @@ def _read(path: Path, entity: str, key: str) -> list[EntityRow]:
                 if row.key in rows:
                     faults.append(f"line {line}: {key}: another one than in a line before")
                 rows[row.key] = row
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"{path} cannot be read: {error}") from None
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise BadInput(f"{path} cannot be read: it must be UTF-8.") from None
+    except csv.Error as error:
+        raise BadInput(f"{path} cannot be read: {error}.") from None
     if faults:
         more = [f"and {len(faults) - _MOST_FAULTS} more"] if len(faults) > _MOST_FAULTS else []
         raise BadInput("\n".join([f"{path}: nothing was put, as these lines are wrong:", *faults[:_MOST_FAULTS], *more]))

@@ -16,9 +16,12 @@ class BadInput(CommandError):
 
 
 class Refused(BadInput):
-    """The admin API refused a request (4xx). `faults` are fields and what was expected there; `status` is HTTP's."""
+    """The admin API refused a request (4xx). `faults` are fields and what was expected there; `status` is HTTP's. `busy` says
+    that the same request may be taken a moment later.
+    """
 
-    def __init__(self, message: str, status: int, faults: tuple[tuple[str, str], ...] = ()) -> None:
+    def __init__(self, message: str, status: int, faults: tuple[tuple[str, str], ...] = (), *, busy: bool = False) -> None:
         super().__init__(message)
         self.status = status
         self.faults = faults
+        self.busy = busy

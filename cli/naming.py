@@ -14,8 +14,10 @@ Row = dict[str, Any]
 
 
 def named(api: Api, text: str, *, kinds: tuple[str, ...] = tuple(KINDS), prefer: Callable[[Row], bool] = bool) -> tuple[str, str]:
-    """Kind and name. Of several definitions of one name, the only one that is preferred; a trigger before its template, which goes
-    in force with it. Raises BadInput."""
+    """Kind and name. Of several definitions of one name, the only one that is preferred, and a trigger before its template.
+
+    Raises BadInput.
+    """
     kind, slash, name = text.rpartition("/")
     if slash:
         if kind not in kinds:

@@ -131,7 +131,7 @@ def simulate(
         definitions.others,
         read_people(options.profiles) if options.profiles else (),
         read_rows(options.entities) if options.entities else None,
-        renderer(definitions),
+        _nothing if options.summary else renderer(definitions),
     )
     return simulation.run(events, until)
 
@@ -189,12 +189,16 @@ def renderer(definitions: Definitions) -> Render:
     """Renders messages by the template; without one they stay unknown."""
     template, trigger = definitions.template, definitions.trigger.definition
     if template is None:
-        return lambda job, profile: None
+        return _nothing
     given = definitions.integration or Integration(
         name=trigger.integration, channel="email" if template.subject else "sms", url=_NOWHERE, body={}
     )
     # What is posted is none of a trigger's business.
     return partial(_rendered, template, given.model_copy(update={"body": {}, "headers": {}, "url": _NOWHERE}))
+
+
+def _nothing(job: MessageJob, profile: Profile) -> None:
+    """No message: there is no template, or nobody looks at it."""
 
 
 def _rendered(template: Template, integration: Integration, job: MessageJob, profile: Profile) -> Message:

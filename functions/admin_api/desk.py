@@ -104,7 +104,8 @@ class Desk:
         Raises BadRequest (409) if somebody else is changing definitions.
         """
         if not self._leases.take(_LEASE, self._lease_seconds):
-            raise BadRequest("another change of definitions is being made: try again in a moment", status=409)
+            said = "another change of definitions is being made: try again in a moment"
+            raise BadRequest(said, status=409, headers=(("retry-after", "1"),))
         try:
             yield
         finally:

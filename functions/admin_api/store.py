@@ -212,7 +212,8 @@ class Store:
         try:
             self._client.transact_write_items(TransactItems=items)
         except self._client.exceptions.TransactionCanceledException as error:
-            raise BadRequest("somebody else changed the definition meanwhile: look again", status=409) from error
+            said = "somebody else changed the definition meanwhile: look again"
+            raise BadRequest(said, status=409, headers=(("retry-after", "1"),)) from error
 
     def _get(self, pk: str, sk: str, kind: str, name: str) -> Stored | None:
         answer = self._client.get_item(TableName=self._table, Key={"pk": {"S": pk}, "sk": {"S": sk}}, ConsistentRead=True)

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -52,22 +52,24 @@ class _Request(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         length = int(self.headers.get("content-length") or 0)
-        status, content = self._given(self.rfile.read(length))
+        status, content, headers = self._given(self.rfile.read(length))
         self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.send_header("content-length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
 
     do_GET = do_PUT = do_POST = do_DELETE = _answer  # noqa: N815
 
-    def _given(self, body: bytes) -> tuple[int, bytes]:
+    def _given(self, body: bytes) -> tuple[int, bytes, dict[str, str]]:
         self.server.seen.append((self.command, self.path))
         authorization = self.headers.get("authorization", "")
         self.server.authorizations.append(authorization)
         if self.server.answers:
-            return self.server.answers.pop(0)
+            return (*self.server.answers.pop(0), {})
         if not authorization.startswith(("AWS4-HMAC-SHA256 ", "Bearer ")):
-            return 403, b'{"message": "Forbidden"}'
+            return 403, b'{"message": "Forbidden"}', {}
         url = urlsplit(self.path)
         event: dict[str, object] = {
             "rawPath": url.path,
@@ -77,7 +79,7 @@ class _Request(BaseHTTPRequestHandler):
             "isBase64Encoded": False,
         }
         answer = self.server.admin.answer(event)
-        return int(str(answer["statusCode"])), str(answer["body"]).encode()
+        return int(str(answer["statusCode"])), str(answer["body"]).encode(), cast("dict[str, str]", answer["headers"])
 
     def log_message(self, *_: object) -> None:
         """Not to stderr, which tests look at."""

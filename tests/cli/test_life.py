@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cli import api
 from cli.ready_made import triggers
 from shared.exchange import Response
 from shared.profiles import Profiles
@@ -194,6 +195,8 @@ def test_a_name_alone_means_the_only_draft_of_that_name(published: Sendbridge, t
 def test_a_difference_shows_what_rules_ask_and_not_what_they_do_not(published: Sendbridge, tmp_path: Path) -> None:
     rules = "must_not_include: [Order Completed, {cart: items, at_most: 0}]"
     assert edited(published, tmp_path, "abandoned_cart", "must_not_include: [Order Completed]", rules).code == 0
+    absent = published("diff", "abandoned_cart", "--from", "9")
+    assert (absent.code, absent.err) == (2, "there is no version 9 of trigger 'abandoned_cart'\n")
     run = published("diff", "abandoned_cart")
     assert (run.code, run.out) == (
         1,
@@ -201,7 +204,7 @@ def test_a_difference_shows_what_rules_ask_and_not_what_they_do_not(published: S
     )
 
 
-def test_a_trigger_is_paused_resumed_and_unpublished(published: Sendbridge) -> None:
+def test_a_trigger_is_paused_resumed_and_unpublished(published: Sendbridge, monkeypatch: pytest.MonkeyPatch) -> None:
     assert published("pause", "abandoned_cart").out == "trigger/abandoned_cart: paused; its messages wait.\n"
     assert "paused: its messages wait" in published("doctor").out
     assert published("resume", "abandoned_cart").out.startswith("trigger/abandoned_cart: resumed; ")
@@ -211,6 +214,9 @@ def test_a_trigger_is_paused_resumed_and_unpublished(published: Sendbridge) -> N
         "published triggers use it: abandoned_cart; first `sendbridge unpublish trigger/abandoned_cart`\n",
     )
     assert published("unpublish", "abandoned_cart").out == "trigger/abandoned_cart: out of force; version 3 is a draft.\n"
+    monkeypatch.setattr(api.Api.__init__, "__kwdefaults__", {"sleep": pytest.fail})  # it is nothing that passes
+    again = published("unpublish", "abandoned_cart")
+    assert (again.code, again.err) == (2, "trigger 'abandoned_cart' is not published\n")
     assert published("publish", "abandoned_cart").code == 0
     assert published("pause", "integration/postbird").out == "integration/postbird: paused; its messages wait.\n"
 
