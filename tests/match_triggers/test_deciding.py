@@ -53,6 +53,8 @@ def test_the_job_says_what_when_and_until_when() -> None:
     assert job.message_id == message_id("cart", KEY, "Product Added@0")
     assert (job.decided_at, job.anchor_at, job.begins_at) == (FIRED, START + timedelta(seconds=61), START)
     assert job.valid_until == START + timedelta(seconds=61 + 3600 + 86400)
+    brief = decide(tracker_event("Product Added", 0), validity_seconds=600)
+    assert brief.valid_until == START + timedelta(seconds=3600 + 600)
     assert job.context["event"] == {
         "id": "Product Added@60",
         "name": "Product Added",

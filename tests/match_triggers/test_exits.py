@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from match_triggers.handler import App
+from match_triggers.handler import App, compose
 from shared.jobs import MessageJob, TimerJob
 from shared.ledger_rows import Message
 from shared.person import from_snapshot
 from tests.aws import Aws
-from tests.match_triggers.shop import START, arrived, tracker_event
+from tests.match_triggers.shop import START, arrived, cart_trigger, put_trigger, settings_of, tracker_event
 from tests.rows import in_ledger
 
 KEY = "shop#a#browser-1"
@@ -49,6 +49,14 @@ def test_an_order_after_the_trigger_fired_takes_the_message_back(app: App, aws: 
     assert (skipped.status, skipped.trace[-1].reason) == ("skipped", "order placed")
     assert [hop.what for hop in skipped.trace] == ["received Order Completed", "skip"]
     assert (skipped.visit_id, skipped.profile_id, skipped.campaign) == (KEY, job.profile_id, "carts")
+
+
+def test_the_reason_is_in_the_words_of_the_trigger(aws: Aws) -> None:
+    put_trigger(aws, cart_trigger(cancelled_as="bought, or called us"))
+    app = compose(settings_of(aws), aws.dynamodb, aws.sqs, aws.clock)
+    job = fired(app, aws)
+    ordered(app, aws)
+    assert message(app, job).trace[-1].reason == "bought, or called us"
 
 
 def test_an_order_before_the_cart_takes_nothing_back(app: App, aws: Aws) -> None:

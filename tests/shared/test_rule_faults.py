@@ -262,6 +262,7 @@ def test_whatever_is_written_is_judged(included: list[Any], excluded: list[Any],
     ],
 )
 def test_a_rule_of_the_wrong_form_is_told_once_at_its_own_field(rule: Any, field: str, expected: str | None) -> None:
-    _, found = check("trigger", {**SOUND, "must_include": ["A", rule]})
+    body: dict[str, Any] = {**SOUND, "must_include": ["A", rule]}
+    _, found = check("trigger", body)
     assert [fault.field for fault in found] == [f"must_include.1.{field}".rstrip(".")]
     assert expected is None or found[0].expected == expected
