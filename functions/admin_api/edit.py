@@ -89,6 +89,7 @@ class Editor:
     def _put(self, put: Put, restored: Stored | None = None) -> Body:
         known = self._desk.known(put.kind, put.name)
         current, newest = known.standing.current, known.newest
+        put = _still_off(put, newest)
         definition = self._desk.checked(put, known.values)
         changed = _changed(known, definition)
         self._try(known, definition)
@@ -204,6 +205,13 @@ def _body(definition: Definition) -> Body:
     """As it is stored: what was given, without secrets."""
     body = masked(definition.model_dump(mode="json", exclude_unset=True), secrets_of(definition).keys())
     return body if isinstance(body, dict) else {}
+
+
+def _still_off(put: Put, newest: Stored | None) -> Put:
+    """What is switched off stays so unless somebody says otherwise: a file that does not mention it must not end a pause."""
+    if isinstance(put.body, dict) and "enabled" not in put.body and newest is not None and not _is_enabled(newest.body):
+        return replace(put, body={**put.body, "enabled": False})
+    return put
 
 
 def _is_enabled(body: Body | None) -> bool:

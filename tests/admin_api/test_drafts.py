@@ -193,7 +193,7 @@ def test_a_rotated_key_must_be_tested(ask: Ask, secrets: Secrets, catalogue: Cat
 def test_switching_it_off_needs_no_test(published: Ask, catalogue: Catalogue[Integration]) -> None:
     assert put(published, enabled=False)["published"] == 2
     assert catalogue.require("postbird").definition.enabled is False
-    assert put(published)["published"] == 3
+    assert put(published, enabled=True)["published"] == 3
 
 
 def test_it_is_switched_off_also_while_there_is_a_draft(published: Ask, catalogue: Catalogue[Integration]) -> None:

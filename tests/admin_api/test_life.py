@@ -150,7 +150,17 @@ def test_a_pause_holds_for_the_draft_too(published: Ask, triggers: Catalogue[Tri
     assert (now.enabled, now.wait_seconds) == (False, 60)
 
 
-def test_a_pausecut_off_half_way_is_finished(published: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whoever_applies_without_a_word_of_it_does_not_end_a_pause(published: Ask, triggers: Catalogue[Trigger]) -> None:
+    done(published("POST", f"{TRIGGER}/pause"))
+    unsaid = {key: value for key, value in trigger().items() if key != "enabled"}
+    assert done(published("PUT", TRIGGER, unsaid))["changed"] == []
+    done(published("PUT", TRIGGER, {**unsaid, "description": "Of carts."}))
+    assert triggers.require("reminder").definition.enabled is False
+    done(published("PUT", TRIGGER, {**unsaid, "description": "Of carts.", "enabled": True}))
+    assert triggers.require("reminder").definition.enabled is True
+
+
+def test_a_pause_cut_off_half_way_is_finished(published: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     done(published("PUT", TRIGGER, trigger(wait_seconds=60)))
     with monkeypatch.context() as patch:
         patch.setattr("admin_api.store.Store.put_draft", cut_off)
