@@ -167,7 +167,7 @@ def _bill(load: Load, batch: int | None) -> Bill:
         ("SQS receives and deletes", 2 * sum(batches.values()), prices.SQS_REQUEST, "one of each for a batch"),
         ("DynamoDB write units", written, prices.WRITE_UNIT, "sizes as written, indexes and refused conditions too"),
         ("DynamoDB read units", _read_units(load), prices.READ_UNIT, "consistent; at most so many rows"),
-        ("S3 puts", puts, prices.S3_PUT, "the mirror page"),
+        ("S3 puts", puts, prices.S3_PUT, "mirror pages, and events that are recorded"),
         ("log bytes", _log_bytes(load, invocations) + requests * prices.ACCESS_LOG_BYTES, prices.LOGS_BYTE, _HOW_LOGS),
     ]
     bill = tuple(Line(what, round(n * scale), round(n * scale * price, 4), how) for what, n, price, how in lines)
