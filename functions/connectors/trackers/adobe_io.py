@@ -28,8 +28,8 @@ from connectors.base import Post
 from connectors.bodies import parsed
 from connectors.trackers.adobe_commerce import of_commerce
 from connectors.trackers.base import (
+    EventFormat,
     Reply,
-    TrackerFormat,
     Unusable,
     content_id,
     fields_of,
@@ -75,7 +75,7 @@ _TRAITS = frozenset({"email", "phone"})
 _ADDRESSEE = "must be the tracker's client_id"
 
 
-class AdobeIo(TrackerFormat):
+class AdobeIo(EventFormat):
     """The format `adobe_io`."""
 
     forgiving = True

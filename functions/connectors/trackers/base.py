@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -45,7 +46,7 @@ class Unusable(Exception):
         self.field, self.reason = field, reason
 
 
-class TrackerFormat:
+class TrackerFormat(ABC):
     """One format in which behaviour is posted to us."""
 
     names: Mapping[str, str] = {}
@@ -74,6 +75,21 @@ class TrackerFormat:
         """
         raise BadRequest("this format has no signature of its own", field="proof", status=401)
 
+    @abstractmethod
+    def events(self, tracker: Tracker, post: Post, clock: Clock) -> list[Read | None]:
+        """What each event of the post is, in their order; None for one that says nothing of a visitor.
+
+        Raises BadRequest (400) if it has none that could be read.
+        """
+
+    def called(self, tracker: Tracker, name: str) -> str:
+        """What an event of this name is called: as the tracker says, else as the format does, else so."""
+        return tracker.names.get(name) or self.names.get(name, name)
+
+
+class EventFormat(TrackerFormat):
+    """A format whose events can be read each by itself."""
+
     def listed(self, tracker: Tracker, post: Post) -> Sequence[JsonValue]:
         """The events of a post as they were posted. Raises BadRequest (400) if it has none that could be read.
 
@@ -81,21 +97,14 @@ class TrackerFormat:
         """
         return bounded(one_or_many(parsed(post.body)))
 
+    @abstractmethod
     def event(self, tracker: Tracker, posted: JsonValue, post: Post, received_at: datetime) -> TrackerEvent | None:
         """One event, made with `made`; None for one that says nothing of a visitor. Raises Unusable."""
-        raise NotImplementedError
 
     def events(self, tracker: Tracker, post: Post, clock: Clock) -> list[Read | None]:
-        """What each event of the post is, in their order; None for one that says nothing of a visitor.
-
-        Raises BadRequest as `listed` does.
-        """
+        """Each of those that are listed, as `event` reads it. Raises BadRequest as `listed` does."""
         received_at = clock()
         return each(self.listed(tracker, post), lambda posted: self.event(tracker, posted, post, received_at))
-
-    def called(self, tracker: Tracker, name: str) -> str:
-        """What an event of this name is called: as the tracker says, else as the format does, else so."""
-        return tracker.names.get(name) or self.names.get(name, name)
 
 
 def each(listed: Sequence[JsonValue], event: Callable[[JsonValue], TrackerEvent | None]) -> list[Read | None]:

@@ -24,7 +24,7 @@ from pydantic import JsonValue
 
 from connectors.base import Post
 from connectors.bodies import parsed
-from connectors.trackers.base import Reply, TrackerFormat, Unusable, bounded, fields_of, made, time_of
+from connectors.trackers.base import EventFormat, Reply, Unusable, bounded, fields_of, made, time_of
 from connectors.trackers.envelopes import payload_of
 from connectors.trackers.mapped import Readers
 from shared.clock import iso
@@ -48,7 +48,7 @@ def _adapted(mapping: Mapping) -> Mapping:
     return mapping.model_copy(update=left | ({"time_format": "iso"} if "time" in left else {}))
 
 
-class CloudEvents(TrackerFormat):
+class CloudEvents(EventFormat):
     """Events of CloudEvents 1.0."""
 
     setup = (

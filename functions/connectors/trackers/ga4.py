@@ -30,7 +30,7 @@ from pydantic import JsonValue
 from connectors.base import Post
 from connectors.bodies import parsed
 from connectors.trackers.base import (
-    TrackerFormat,
+    EventFormat,
     Unusable,
     bounded,
     content_id,
@@ -81,7 +81,7 @@ _NAMES_OF_PEOPLE = ("first_name", "last_name", "city", "postal_code", "country")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 
-class _Ga4(TrackerFormat):
+class _Ga4(EventFormat):
     names = MappingProxyType(
         {
             "page_view": "Page Viewed",

@@ -26,7 +26,7 @@ from pydantic import JsonValue
 
 from connectors.base import Post
 from connectors.bodies import parsed
-from connectors.trackers.base import TrackerFormat, Unusable, bounded, content_id, made, text_of, unix_time_of
+from connectors.trackers.base import EventFormat, Unusable, bounded, content_id, made, text_of, unix_time_of
 from connectors.trackers.loose import asked, minute_id, number_of, renamed, with_products
 from shared.clock import Clock
 from shared.errors import BadRequest
@@ -93,7 +93,7 @@ _ACTIONS = (
 """Which action a request is by the first of these that it has."""
 
 
-class _Matomo(TrackerFormat):
+class _Matomo(EventFormat):
     names = {  # noqa: RUF012
         "ping": "Page Ping",
         "order": "Order Completed",

@@ -26,7 +26,7 @@ from pydantic import JsonValue
 from connectors.base import Post
 from connectors.bodies import parsed
 from connectors.trackers.base import (
-    TrackerFormat,
+    EventFormat,
     Unusable,
     batched,
     content_id,
@@ -57,7 +57,7 @@ _USUAL: Mapping[str, str] = {
 }
 
 
-class _PostHog(TrackerFormat):
+class _PostHog(EventFormat):
     names: Mapping[str, str] = {
         "$pageview": "Page Viewed",
         "$screen": "Screen Viewed",

@@ -27,7 +27,7 @@ from pydantic import JsonValue
 from connectors.base import Post
 from connectors.bodies import parsed
 from connectors.trackers.base import (
-    TrackerFormat,
+    EventFormat,
     Unusable,
     batched,
     content_id,
@@ -67,7 +67,7 @@ _TOO_MANY = (
 )
 
 
-class Segment(TrackerFormat):
+class Segment(EventFormat):
     """Calls of Segment's specification."""
 
     setup: tuple[str, ...] = (

@@ -47,7 +47,7 @@ from pydantic import JsonValue
 from connectors.base import Post
 from connectors.bodies import parsed
 from connectors.trackers.base import (
-    TrackerFormat,
+    EventFormat,
     Unusable,
     content_id,
     fields_of,
@@ -92,7 +92,7 @@ _PRODUCT = {
 }
 
 
-class _Shopify(TrackerFormat):
+class _Shopify(EventFormat):
     names: Mapping[str, str] = {
         "carts/create": "Cart Viewed",
         "carts/update": "Cart Viewed",

@@ -29,7 +29,7 @@ from pydantic import JsonValue
 from connectors.base import Post
 from connectors.bodies import parsed
 from connectors.trackers.base import (
-    TrackerFormat,
+    EventFormat,
     Unusable,
     bounded,
     content_id,
@@ -170,7 +170,7 @@ class _Told(NamedTuple):
         return objects_of(self.contexts.get(f"{_OF_SHOP}{name}_1"))
 
 
-class _Snowplow(TrackerFormat):
+class _Snowplow(EventFormat):
     names = MappingProxyType(
         {
             "page_view": "Page Viewed",

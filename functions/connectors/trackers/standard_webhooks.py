@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, SkipValidation, Validatio
 
 from connectors.base import MAX_EVENTS, Post
 from connectors.bodies import parsed
-from connectors.trackers.base import TrackerFormat, Unusable, content_id, made, text_of, time_of
+from connectors.trackers.base import EventFormat, Unusable, content_id, made, text_of, time_of
 from connectors.trackers.envelopes import payload_of
 from shared.clock import Clock
 from shared.errors import BadRequest
@@ -46,7 +46,7 @@ class _Event(BaseModel):
     traits: dict[str, SkipValidation[JsonValue]] = {}
 
 
-class _StandardWebhooks(TrackerFormat):
+class _StandardWebhooks(EventFormat):
     setup = (
         "Make a secret: `whsec_` and the base64 of 24 to 64 random bytes. Put it into the tracker's `secrets` (by `env`).",
         "Sign each post with it, as any library of standardwebhooks.com does, and post it to `/v1/events/{name}`.",
